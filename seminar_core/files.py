@@ -1,0 +1,112 @@
+"""Files that are never half-written: atomic JSON, atomic directories, append-only lines.
+
+Foundation. A reader sees either the old content or the new, never a mixture: everything is written beside its place and
+renamed into it. Interrupted writers leave only a `.partial-*` sibling, which the next writer of the same name removes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .errors import CorruptFileError, ExistsError, MissingFileError
+
+
+def plain(value: Any) -> Any:
+    """Turn NumPy scalars and arrays, paths and dataclass-like values into JSON types; NaN and infinity become null."""
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [plain(v) for v in value]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON at `path` by rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".partial-{uuid.uuid4().hex[:8]}-{path.name}")
+    partial.write_text(json.dumps(plain(value), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON at `path`.
+
+    Raises:
+        MissingFileError: nothing is there.
+        CorruptFileError: it is not JSON.
+    """
+    if not path.is_file():
+        raise MissingFileError(f"{path} does not exist", hint="make it first, or check the name")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CorruptFileError(f"{path} is not readable JSON: {error}", hint="delete it and make it again") from error
+
+
+def append_line(path: Path, value: dict[str, Any]) -> None:
+    """Append one JSON line and hand it to the operating system at once."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(plain(value), ensure_ascii=False) + "\n")
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Read a JSON-lines file; a last line cut short by a crash is left out, a missing file is empty."""
+    if not path.is_file():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+@contextmanager
+def atomic_directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Yield a new empty directory that becomes `path` when the block ends well, and vanishes when it does not.
+
+    Raises:
+        ExistsError: `path` exists and `replace` is false.
+    """
+    if path.exists() and not replace:
+        raise ExistsError(f"{path.name} exists already", hint="choose another name or ask to replace it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".partial-{uuid.uuid4().hex[:8]}-{path.name}")
+    partial.mkdir()
+    try:
+        yield partial
+        if path.exists():
+            old = path.with_name(f".partial-{uuid.uuid4().hex[:8]}-old-{path.name}")
+            os.replace(path, old)
+            os.replace(partial, path)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            os.replace(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def sha256_of(*paths: Path) -> str:
+    """Hex sha256 over the contents of `paths`, in the given order."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
