@@ -1,0 +1,1 @@
+"""From raw events to lives that can be read in microseconds."""

@@ -1,0 +1,22 @@
+"""Importers: one file per format, all with one call; a new format is a new file and a line here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from ...progress import Progress, silent
+from ...workspace import Workspace
+from .movielens import import_movielens
+from .table import import_table
+
+
+class Importer(Protocol):
+    """Import what lies at `path` as data set `name`; the answer is that of the command `import`."""
+
+    def __call__(
+        self, workspace: Workspace, path: Path, name: str, rejected: Path | None = None, progress: Progress = silent
+    ) -> dict[str, Any]: ...
+
+
+IMPORTERS: dict[str, Importer] = {"table": import_table, "movielens": import_movielens}

@@ -1,0 +1,128 @@
+"""The `table` format: events.parquet or events.csv, beside it items.parquet or items.csv and a folder pictures/.
+
+Data, import. The project's own format (docs/data-format.md lists its columns): what a person writes who brings their
+own data, and what the sample is stored in.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from ...errors import ExistsError, InvalidDataError, MissingFileError
+from ...progress import Progress, silent
+from ...runtime import peak_memory_mb
+from ...workspace import Workspace, checked_name
+from ..build import build_dataset
+from ..catalogue import read_items
+from ..dataset import SAMPLE, Dataset
+from ..event_source import open_events, write_rejected
+from ..table_files import ENDINGS, scratch_connection
+from ..versions import dataset_lock, scratch_directory
+
+
+def import_table(
+    workspace: Workspace, path: Path, name: str, rejected: Path | None = None, progress: Progress = silent
+) -> dict[str, Any]:
+    """Import a `table` directory, or a single events file.
+
+    Args:
+        path: the directory or file.
+        name: of the data set; one that exists is replaced once the new one is complete.
+        rejected: where rows that could not be used are written, with number and reason.
+
+    Raises:
+        MissingFileError: there is no events file.
+        InvalidDataError: and its subclasses, when the files break the format.
+    """
+    started = time.perf_counter()
+    refuse_reserved(name)
+    with dataset_lock(workspace, name):
+        dataset = build_table(workspace, Path(path), name, rejected=rejected, progress=progress)
+    return answer(dataset, started)
+
+
+def refuse_reserved(name: str) -> None:
+    """Raise unless `name` is a data set name that an import may take."""
+    checked_name(name, "data set")
+    if name == SAMPLE:
+        raise ExistsError(
+            "the name 'sample' is kept for the bundled sample", hint="choose another --name; `sample` writes the sample"
+        )
+
+
+def answer(dataset: Dataset, started: float) -> dict[str, Any]:
+    """What the command `import` answers."""
+    counts = dataset.manifest["counts"]
+    return {
+        "dataset": dataset.name,
+        **{key: counts[key] for key in ("events", "people", "items", "rejected")},
+        "seconds": time.perf_counter() - started,
+        "peak_mb": peak_memory_mb(),
+    }
+
+
+def build_table(
+    workspace: Workspace,
+    path: Path,
+    name: str,
+    *,
+    rejected: Path | None = None,
+    origin: dict[str, Any] | None = None,
+    progress: Progress = silent,
+) -> Dataset:
+    """Import without taking the lock: the caller holds `dataset_lock`."""
+    events, items = find_files(path)
+    with scratch_directory(workspace, name) as scratch:
+        connection = scratch_connection(scratch)
+        try:
+            progress(0, 100, f"reading {events.name}")
+            source = open_events(connection, events, scratch)
+            if rejected is not None:
+                write_rejected(source, Path(rejected))
+            catalogue = read_items(connection, items, scratch) if items else None
+            truth = path / "truth"
+            version = build_dataset(
+                workspace,
+                name,
+                source,
+                catalogue,
+                scratch=scratch,
+                origin={"format": "table", "path": str(path), **(origin or {})},
+                truth=truth if truth.is_dir() else None,
+                progress=progress,
+            )
+        finally:
+            connection.close()
+    return Dataset(name, version)
+
+
+def find_files(path: Path) -> tuple[Path, Path | None]:
+    """The events file and, where there is one, the items file.
+
+    Raises:
+        MissingFileError: `path` does not exist or holds no events file.
+        InvalidDataError: there are two of one kind, or the ending is not known.
+    """
+    if path.is_file():
+        if path.suffix not in ENDINGS:
+            raise InvalidDataError(
+                f"{path} ends in {path.suffix!r}, expected .parquet or .csv", hint="convert it to Parquet or CSV"
+            )
+        return path, None
+    if not path.is_dir():
+        raise MissingFileError(f"{path} does not exist", hint="give a directory with events.parquet or events.csv")
+    found: dict[str, Path | None] = {}
+    for stem in ("events", "items"):
+        files = [path / f"{stem}{ending}" for ending in ENDINGS if (path / f"{stem}{ending}").is_file()]
+        if len(files) > 1:
+            raise InvalidDataError(
+                f"{path} has both {files[0].name} and {files[1].name}", hint="remove the one that is not meant"
+            )
+        found[stem] = files[0] if files else None
+    if found["events"] is None:
+        raise MissingFileError(
+            f"{path} has neither events.parquet nor events.csv", hint="see docs/data-format.md for the table format"
+        )
+    return found["events"], found["items"]
