@@ -1,0 +1,80 @@
+"""Encoders by name: what `--text` and `--image` accept.
+
+Encoders. A name is either plain or `kind:where`. The folder name of its vectors is the name where that is safe as one,
+else the kind and a fingerprint of what it points at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import UnknownNameError
+from ..files import sha256_of
+from .encoded import Encoder
+from .given import Given
+from .image import Histogram
+from .pretrained import Clip, SentenceTransformers, weights_fingerprint
+from .text import Hashing, TfidfSvd
+
+DEFAULT_TEXT, DEFAULT_IMAGE = "tfidf-svd-256", "histogram"
+
+
+@dataclass(frozen=True)
+class Named:
+    """An encoder that can be made.
+
+    Fields:
+        name: as the user gave it.
+        folder: safe folder name, equal for equal vectors only.
+        make: builds the encoder; weights are loaded here.
+    """
+
+    name: str
+    folder: str
+    make: Callable[[], Encoder]
+
+
+PLAIN: dict[str, dict[str, Callable[[], Encoder]]] = {
+    "text": {DEFAULT_TEXT: TfidfSvd, "hashing-256": Hashing},
+    "image": {DEFAULT_IMAGE: Histogram},
+}
+WITH_PLACE: dict[str, dict[str, Callable[[str], Encoder]]] = {
+    "text": {
+        "given": lambda where: Given(Path(where), with_queries=True),
+        "sentence-transformers": SentenceTransformers,
+        "clip": lambda where: Clip(where, "text"),
+    },
+    "image": {
+        "given": lambda where: Given(Path(where), with_queries=False),
+        "clip": lambda where: Clip(where, "image"),
+    },
+}
+
+
+def known_encoders(modality: str) -> list[str]:
+    """Names that `find_encoder` accepts for "text" or "image"."""
+    return [*PLAIN[modality], *(f"{kind}:PATH" for kind in WITH_PLACE[modality])]
+
+
+def find_encoder(modality: str, name: str) -> Named:
+    """The encoder of a name.
+
+    Args:
+        modality: "text" or "image".
+
+    Raises:
+        UnknownNameError: not one of `known_encoders(modality)`.
+        MissingFileError: `given:FILE` and there is no such file.
+    """
+    if name in PLAIN[modality]:
+        return Named(name, name, PLAIN[modality][name])
+    kind, _, where = name.partition(":")
+    if not where or kind not in WITH_PLACE[modality]:
+        raise UnknownNameError(f"{modality} encoder", name, known_encoders(modality))
+    make = WITH_PLACE[modality][kind]
+    if kind == "given":
+        encoder = make(where)
+        return Named(name, f"given-{sha256_of(Path(where))[:12]}", lambda: encoder)
+    return Named(name, f"{kind}-{weights_fingerprint(where)}", lambda: make(where))

@@ -1,0 +1,170 @@
+"""Encoder vectors on disk: made once per data set version, written whole or not at all, memory-mapped when read.
+
+Encoders, the only part of them that the model's side uses. Layout, beside the version's columns:
+`encodings/<modality>-<encoder>/{items.npy, items_present.npy[, queries.npy, queries_present.npy], meta.json}`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..contracts import check_shape
+from ..data.dataset import Dataset
+from ..errors import CorruptFileError
+from ..files import atomic_directory, read_json, write_json
+from ..progress import Progress, silent
+from .encoded import Encoded
+from .registry import DEFAULT_IMAGE, DEFAULT_TEXT, Named, find_encoder
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Encodings:
+    """Frozen vectors of both modalities, memory-mapped.
+
+    Fields:
+        text_items: (I+1, Wt) float32, zero where absent.
+        text_items_present: (I+1,) bool.
+        text_queries: (Q+1, Wt) float32 in the same space.
+        text_queries_present: (Q+1,) bool.
+        image_items: (I+1, Wi) float32.
+        image_items_present: (I+1,) bool.
+        text_id, image_id: names of the encoders, as given.
+    """
+
+    text_items: np.ndarray
+    text_items_present: np.ndarray
+    text_queries: np.ndarray
+    text_queries_present: np.ndarray
+    image_items: np.ndarray
+    image_items_present: np.ndarray
+    text_id: str
+    image_id: str
+
+    def __post_init__(self) -> None:
+        check_shape("Encodings.text_items_present", self.text_items_present, self.text_items.shape[:1])
+        check_shape("Encodings.image_items", self.image_items, (len(self.text_items), None))
+        check_shape("Encodings.image_items_present", self.image_items_present, self.image_items.shape[:1])
+        check_shape("Encodings.text_queries", self.text_queries, (None, self.text_items.shape[1]))
+        check_shape("Encodings.text_queries_present", self.text_queries_present, self.text_queries.shape[:1])
+
+    def __repr__(self) -> str:
+        return (
+            f"Encodings(text={self.text_id} W={self.text_items.shape[1]}, "
+            f"image={self.image_id} W={self.image_items.shape[1]}, items={len(self.text_items) - 1})"
+        )
+
+
+def encode(
+    dataset: Dataset, *, text: str = DEFAULT_TEXT, image: str = DEFAULT_IMAGE, progress: Progress = silent
+) -> dict[str, Any]:
+    """Make the vectors of both modalities where they are missing, and say what there is.
+
+    Returns:
+        `text`: {`encoder`, `width`, `items`, `queries`}, `image`: {`encoder`, `width`, `items`}, `seconds`; for
+        `given:FILE` also `unknown`, the rows that named ids which the data set does not have.
+
+    Raises:
+        UnknownNameError: no such encoder.
+        MissingWeightsError: its package or weights are not there.
+        SeminarError: what a given file has wrong.
+    """
+    started = time.perf_counter()
+    chosen = {"text": find_encoder("text", text), "image": find_encoder("image", image)}
+    answer: dict[str, Any] = {}
+    for modality, named in chosen.items():
+        facts = read_json(_ensure(dataset, modality, named, progress) / "meta.json")
+        wanted = ("width", "items", "queries", "unknown")
+        answer[modality] = {"encoder": named.name} | {key: facts[key] for key in wanted if key in facts}
+    return answer | {"seconds": round(time.perf_counter() - started, 3)}
+
+
+def load_encodings(
+    dataset: Dataset, *, text: str = DEFAULT_TEXT, image: str = DEFAULT_IMAGE, progress: Progress = silent
+) -> Encodings:
+    """The vectors of both modalities, made first where they are missing.
+
+    Raises:
+        SeminarError: as `encode`; CorruptFileError when stored vectors do not fit the data set.
+    """
+    texts, images = find_encoder("text", text), find_encoder("image", image)
+    text_folder, image_folder = (
+        _ensure(dataset, modality, named, progress) for modality, named in (("text", texts), ("image", images))
+    )
+    return Encodings(
+        text_items=_load(text_folder, "items", dataset.n_items),
+        text_items_present=_load(text_folder, "items_present", dataset.n_items),
+        text_queries=_load(text_folder, "queries", dataset.n_queries),
+        text_queries_present=_load(text_folder, "queries_present", dataset.n_queries),
+        image_items=_load(image_folder, "items", dataset.n_items),
+        image_items_present=_load(image_folder, "items_present", dataset.n_items),
+        text_id=text,
+        image_id=image,
+    )
+
+
+def _load(folder: Path, name: str, rows: int) -> np.ndarray:
+    """One stored table of `rows` + 1 rows, memory-mapped."""
+    path = folder / f"{name}.npy"
+    hint = f"delete the folder {folder} and encode again"
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise CorruptFileError(f"{path} cannot be read: {error}", hint=hint) from error
+    if len(array) != rows + 1:
+        raise CorruptFileError(f"{path} has {len(array)} rows, the data set needs {rows + 1}", hint=hint)
+    return array
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Hold the right to make one folder; the lock goes when the process does."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f".lock-{folder.name}").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _is_current(folder: Path) -> bool:
+    meta = folder / "meta.json"
+    return meta.is_file() and read_json(meta).get("version") == VERSION
+
+
+def _ensure(dataset: Dataset, modality: str, named: Named, progress: Progress) -> Path:
+    """Folder of one encoder's vectors, made when it is not there."""
+    folder = dataset.path / "encodings" / f"{modality}-{named.folder}"
+    if _is_current(folder):
+        return folder
+    with _lock(folder):
+        if not _is_current(folder):  # another process may have been first
+            started = time.perf_counter()
+            encoded = named.make().encode(dataset, progress)
+            _write(folder, modality, named, encoded, time.perf_counter() - started)
+            log.info("encoded %s of %s with %s: %s", modality, dataset.name, named.name, encoded)
+    return folder
+
+
+def _write(folder: Path, modality: str, named: Named, encoded: Encoded, seconds: float) -> None:
+    """Write vectors and their card by rename."""
+    with atomic_directory(folder, replace=True) as partial:
+        tables = {"items": encoded.items, "items_present": encoded.items_present}
+        facts = {"items": int(encoded.items_present.sum())}
+        if encoded.queries is not None and encoded.queries_present is not None:
+            tables |= {"queries": encoded.queries, "queries_present": encoded.queries_present}
+            facts["queries"] = int(encoded.queries_present.sum())
+        for name, array in tables.items():
+            np.save(partial / f"{name}.npy", array, allow_pickle=False)
+        card = {"version": VERSION, "modality": modality, "encoder": named.name, "width": encoded.width}
+        write_json(partial / "meta.json", card | facts | encoded.notes | {"seconds": round(seconds, 3)})
