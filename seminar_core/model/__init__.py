@@ -1,0 +1,1 @@
+"""SEMINAR and its rivals as compositions of the same blocks (torch; arrays in, scores out)."""

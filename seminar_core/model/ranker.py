@@ -1,0 +1,269 @@
+"""The downstream network: restored channels, projections G, fusion, a first and a second stage, and an MLP.
+
+Model layer, last step: a life and candidates in, one logit per candidate and task out. Source: SEMINAR (arXiv
+2407.10714), section 3.4. One class serves every model; `baselines.build_model` composes it. Departures: the logit
+adds a learned multiple of interest . f(target), the PSU's own logit, so that a restored ranker starts from the PSU's
+order; an optional prior (log training count of an item) enters additively, for every model alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..contracts import ChannelVectors, Folded
+from ..errors import ShapeError
+from .attention import HeadValues, TargetScore
+from .channels import Channels
+from .esu import Attended
+from .fold import channel_vectors, fold, fold_many
+from .fusion import Fusion, Projections
+from .gsu import Selected
+from .losses import softmax_loss
+from .pieces import in_pieces
+from .psu import PSU
+from .search import Encoded, Encoder, Search, begin, compare, fused_tables
+from .tensors import LifeTensors, TargetTensors
+
+N_CONTEXT = 4
+
+
+@dataclass(frozen=True)
+class RankOutput:
+    """What a pass through the ranker answers.
+
+    Fields:
+        logits: (B, P, N), or (B, P, N, tasks) with more than one task.
+        interest: (B, P, N, D).
+        target: (B, P, N, D) the candidates' pair vectors.
+        auxiliary: losses of the model's own to be added, by name; empty outside training.
+    """
+
+    logits: Tensor
+    interest: Tensor
+    target: Tensor
+    auxiliary: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """The insides of one pass.
+
+    Fields:
+        scores: (B, P, N, H, L) first-stage scores as the second stage reads them, or None.
+        kept: (B, P, N, H, L) bool.
+        weights: (B, P, N, H, L) second-stage weights, or None.
+        interest: (B, P, N, D).
+        logits: (B, P, N) or (B, P, N, tasks).
+    """
+
+    scores: Tensor | None
+    kept: Tensor
+    weights: Tensor | None
+    interest: Tensor
+    logits: Tensor
+
+
+class Ranker(nn.Module):
+    """One downstream model.
+
+    Args:
+        channels, fusion: as the PSU has them.
+        gsu, esu: the two stages.
+        heads: H.
+        hidden: width of the MLP.
+        tasks: logits per candidate; the first ranks.
+        scores: None for a model without target attention, else "pair" or "item", which vectors it compares.
+        recency: additive score term in log time since the event.
+        item_prior: (I+1,) log-popularity or the like, added to the logit with a learned factor; None = none.
+    """
+
+    item_prior: Tensor
+
+    def __init__(
+        self,
+        *,
+        channels: Channels,
+        fusion: Fusion,
+        gsu: nn.Module,
+        esu: nn.Module,
+        heads: int = 4,
+        hidden: int = 128,
+        tasks: int = 1,
+        scores: str | None = "pair",
+        recency: bool = False,
+        item_prior: Tensor | None = None,
+        gain: float = 1.0,
+    ):
+        super().__init__()
+        width = channels.width
+        self.channels, self.fusion, self.gsu, self.esu = channels, fusion, gsu, esu
+        self.projections = Projections(width=width, enabled=channels.enabled)
+        self.scores_by = scores
+        self.score = None if scores is None else TargetScore(width=width, heads=heads, recency=recency, gain=gain)
+        self.values = HeadValues(width=width, heads=heads)
+        self.heads, self.tasks = heads, tasks
+        last = nn.Linear(hidden // 2, tasks)
+        nn.init.normal_(last.weight, std=0.01)
+        nn.init.zeros_(last.bias)
+        self.mlp = nn.Sequential(
+            nn.Linear(2 * width + N_CONTEXT + esu.n_features, hidden),  # type: ignore[arg-type, operator]
+            nn.ReLU(),
+            nn.Linear(hidden, hidden // 2),
+            nn.ReLU(),
+            last,
+        )
+        self.match_scale = nn.Parameter(torch.ones(()))
+        self.prior_scale = None
+        if item_prior is not None:
+            if len(item_prior) != channels.n_items + 1:
+                raise ShapeError(
+                    f"item_prior has {len(item_prior)} rows, expected {channels.n_items + 1}",
+                    hint="one per item and row 0",
+                )
+            self.register_buffer("item_prior", torch.as_tensor(item_prior).float().clone(), persistent=False)
+            self.prior_scale = nn.Parameter(torch.ones(()))
+        self.linear_first_stage = False
+        self.cells: int | None = None
+        self._tables: tuple[Tensor, Tensor] | None = None
+
+    def encoder(self) -> Encoder:
+        """Rows to pair vectors, projections G applied."""
+        return Encoder(self.channels, self.fusion, self.projections, self._tables)
+
+    @contextmanager
+    def prepared(self) -> Iterator[Ranker]:
+        """Inside the block every item and query is fused once and looked up afterwards; weights must rest."""
+        self._tables = fused_tables(Encoder(self.channels, self.fusion, self.projections))
+        try:
+            yield self
+        finally:
+            self._tables = None
+
+    def forward(self, life: LifeTensors, targets: TargetTensors) -> RankOutput:
+        """Score every candidate of every target in one batched pass."""
+        encoder = self.encoder()
+
+        def look(life: LifeTensors, targets: TargetTensors, events: Encoded, candidates: Encoded) -> tuple[Tensor, ...]:
+            search = compare(life, targets, events, candidates, encoder, self.score, self.scores_by or "pair")
+            selected = self.gsu(search)
+            attended = self.esu(search, selected, self.values)
+            more = () if selected.auxiliary_logits is None else (selected.auxiliary_logits,)
+            return (self.logits(search, attended), attended.interest, *more)
+
+        events, candidates = encoder.encode_batch(life, targets)
+        logits, interest, *more = in_pieces(look, life, targets, events, candidates, self.heads, self.cells)
+        auxiliary = {"first_stage": softmax_loss(more[0], targets.valid)} if self.training and more else {}
+        return RankOutput(logits, interest, candidates.pair, auxiliary)
+
+    def rank(self, life: LifeTensors, targets: TargetTensors) -> Tensor:
+        """Logits (B, P, N) of the first task."""
+        logits = self(life, targets).logits
+        return logits if self.tasks == 1 else logits[..., 0]
+
+    def logits(self, search: Search, attended: Attended) -> Tensor:
+        """(B, P, N) or (B, P, N, tasks) from what was attended to."""
+        target = search.candidates.pair
+        inputs = [attended.interest, target, context_features(search, attended)]
+        if attended.features is not None:
+            inputs.append(attended.features)
+        logits = self.mlp(torch.cat(inputs, -1)).float()  # (B, P, N, tasks)
+        direct = self.match_scale * (attended.interest * target).sum(-1).float()
+        if self.prior_scale is not None:
+            direct = direct + self.prior_scale * self.item_prior[search.targets.item]
+        if self.tasks == 1:
+            return logits[..., 0] + direct
+        return torch.cat([logits[..., :1] + direct.unsqueeze(-1), logits[..., 1:]], -1)
+
+    @torch.no_grad()
+    def inspect(self, life: LifeTensors, targets: TargetTensors) -> Inspection:
+        """Scores, kept events and weights of one pass, for looking at."""
+        search = begin(life, targets, self.encoder(), self.score, self.scores_by or "pair")
+        selected: Selected = self.gsu(search)
+        attended = self.esu(search, selected, self.values)
+        shape = (*targets.item.shape, self.heads, life.item.shape[1])
+        scores = search.scores if selected.scores is None else selected.scores
+        weights = None if attended.weights is None else attended.weights.expand(shape)
+        return Inspection(
+            scores, selected.kept.expand(shape), weights, attended.interest, self.logits(search, attended)
+        )
+
+    def restore(self, psu: PSU) -> list[str]:
+        """Copy every parameter of `psu` that this model has a place for; the MLP and G stay new.
+
+        Returns:
+            names of the PSU's tensors that were copied.
+
+        Raises:
+            ShapeError: a tensor of the PSU has another shape (another width, data set or number of heads).
+        """
+        own = self.state_dict()
+        copied = []
+        for name, value in psu.state_dict().items():
+            if name == "log_temperature" or (self.score is None and name.startswith("score.")):
+                continue
+            if name not in own:
+                raise ShapeError(
+                    f"the pretrained run has {name} and this model has no place for it",
+                    hint="finetune with the same channels, recency and learned alpha as the pretrained run",
+                )
+            if own[name].shape != value.shape:
+                raise ShapeError(
+                    f"{name} has shape {tuple(value.shape)} in the pretrained run and {tuple(own[name].shape)} here",
+                    hint="pretrain and finetune with the same data set, width, heads and channels",
+                )
+            own[name].copy_(value)
+            copied.append(name)
+        return copied
+
+    def channel_vectors(self) -> ChannelVectors:
+        """See `fold.channel_vectors`."""
+        return channel_vectors(self)
+
+    def fold(self, item_row: int, query_row: int = 0, weights: Sequence[float] | None = None) -> Folded:
+        """See `fold.fold_many`."""
+        return fold(self, item_row, query_row, weights)
+
+    def fold_many(
+        self, item: np.ndarray, query: np.ndarray, weights: Sequence[float] | None = None
+    ) -> tuple[np.ndarray, float]:
+        """See `fold.fold_many`."""
+        return fold_many(self, item, query, weights)
+
+    def freeze(self, *, embeddings: bool = False, projections: bool = False, g: bool = False) -> None:
+        """Three independent switches: trained tables, channel projections (W_T, W_I, query), and G."""
+        for part, frozen in (
+            (self.channels.embedding_parameters(), embeddings),
+            (self.channels.projection_parameters(), projections),
+            (self.projections.parameters(), g),
+        ):
+            for parameter in part:
+                parameter.requires_grad_(not frozen)
+
+
+@torch.no_grad()
+def context_features(search: Search, attended: Attended) -> Tensor:
+    """What an attention cannot say: (B, P, N, 4) life length, time since the last event, age and sharpness of what
+    counted.
+
+    They inform the MLP and are not differentiated. All four are logarithms or shares of order one; the first two are
+    the same for every candidate.
+    """
+    allowed = search.allowed
+    shape = search.targets.item.shape
+    length = torch.log1p(allowed.sum(-1).float()) / 5  # (B, P)
+    gap = search.age.masked_fill(~allowed, torch.inf).amin(-1)
+    gap = torch.where(allowed.any(-1), gap, 0.0) / 5  # (B, P)
+    both = torch.stack([length, gap], -1).unsqueeze(2).expand(*shape, 2)
+    if attended.weights is None:
+        return torch.cat([both, torch.zeros_like(both)], -1)
+    weights = attended.weights  # (B, P, N or 1, H or 1, L)
+    b, p, n, h, events = weights.shape
+    age = torch.matmul(weights.reshape(b, p, n * h, events), search.age.unsqueeze(-1)).view(b, p, n, h).mean(-1) / 5
+    sharp = weights.amax(-1).mean(-1)  # (B, P, N or 1)
+    return torch.cat([both, torch.stack([age, sharp], -1).expand(*shape, 2)], -1)
