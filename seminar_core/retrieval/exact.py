@@ -1,0 +1,241 @@
+"""Exact search: the oracle that every approximation is measured against, and the top-K rule that all searches share.
+
+Retrieval, second stop. Scores are computed once per distinct (item, query) pair and spread to events, by one loop, so
+that equal vectors have bitwise equal scores and ties are real ties. Ties go to the newer event, until exactly K
+are kept. `PremultipliedScorer` is the simplest rival of all: fixed weights, one vector per event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from ..contracts import CHANNELS, PAD, ChannelVectors, Folded, Kept, check_shape
+from ..errors import ConfigError, NonFiniteError
+from .events import EventSet, pair_vectors, stack
+from .kernels import gathered_products
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """What every search offers: exact, pre-multiplied, look-up tables, FastScan, and each of them with a refine stage.
+
+    Fields:
+        spec: the specification string of the index, or `exact`.
+        layout: `packed` (one code per event) or `shared` (codes per item and per query, events hold ids).
+        bytes_per_event: what a scan reads per event.
+    """
+
+    spec: str
+    layout: str
+    bytes_per_event: float
+
+    def search(self, target: Folded, keep: int) -> Kept: ...
+
+    def search_batch(self, targets: Sequence[Folded], keep: int) -> list[Kept]: ...
+
+
+def check_keep(keep: int) -> None:
+    """Raise `ConfigError` unless at least one event is to be kept."""
+    if keep < 1:
+        raise ConfigError(f"a search was asked to keep {keep} events, expected at least 1", hint="choose K >= 1")
+
+
+def rank_keys(scores: np.ndarray, events: np.ndarray) -> np.ndarray:
+    """Integers that sort as the tie rule does: by score, then by newness.
+
+    Args:
+        scores: (..., n) float32.
+        events: (..., n) int64 positions, 0 to 2**32 - 1.
+
+    Returns:
+        (..., n) int64, larger is better; `read_keys` reads both back.
+    """
+    bits = np.ascontiguousarray(scores + np.float32(0)).view(np.int32).astype(np.int64)  # + 0 turns -0.0 into 0.0
+    bits ^= (bits >> 63) & 0x7FFFFFFF  # negative floats sort backwards as integers
+    return (bits << 32) | events
+
+
+def read_keys(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Events (..., n) int64 and scores (..., n) float32 of `rank_keys`."""
+    bits = keys >> 32
+    bits ^= (bits >> 63) & 0x7FFFFFFF
+    return keys & 0xFFFFFFFF, bits.astype(np.int32).view(np.float32)
+
+
+def best_of(scores: np.ndarray, events: np.ndarray, keep: int) -> Kept:
+    """The best `keep` of each row of a shortlist, best first, ties to the newer event.
+
+    Args:
+        scores: (R, n) float32.
+        events: (R, n) int64 positions in any order.
+        keep: K; where n is smaller the last slots are -1 with score minus infinity.
+    """
+    keys = rank_keys(scores, events)
+    keys.sort(axis=1)
+    count = min(keep, keys.shape[1])
+    found, kept = read_keys(keys[:, keys.shape[1] - count :][:, ::-1])
+    if count == keep:
+        return Kept(found, kept)
+    events = np.full((len(keys), keep), -1, np.int64)
+    values = np.full((len(keys), keep), -np.inf, np.float32)
+    events[:, :count], values[:, :count] = found, kept
+    return Kept(events, values)
+
+
+def best_events(scores: np.ndarray, keep: int) -> np.ndarray:
+    """Indices of the `keep` best of (L,) scores, best first, ties to the newer (higher) index.
+
+    A partition finds the K-th best score; only those that reach it are ever sorted.
+    """
+    length = len(scores)
+    if keep < length:
+        threshold = np.partition(scores, length - keep)[length - keep]
+        chosen = np.flatnonzero(scores >= threshold)
+    else:
+        chosen = np.arange(length)
+    keys = rank_keys(scores[chosen], chosen)
+    keys.sort()
+    return read_keys(keys[max(len(keys) - keep, 0) :][::-1])[0]
+
+
+def top_k(scores: np.ndarray, keep: int) -> Kept:
+    """Keep the `keep` best events of each head.
+
+    Args:
+        scores: (H, L) float32, higher is nearer.
+        keep: K; where fewer events exist the last slots are -1 with score minus infinity.
+    """
+    check_shape("scores", scores, (None, None))
+    check_keep(keep)
+    events = np.full((len(scores), keep), -1, np.int64)
+    kept = np.full((len(scores), keep), -np.inf, np.float32)
+    for head, row in enumerate(scores):
+        chosen = best_events(row, keep)
+        events[head, : len(chosen)] = chosen
+        kept[head, : len(chosen)] = row[chosen]
+    return Kept(events, kept)
+
+
+def split_heads(kept: Kept, targets: Sequence[Folded]) -> list[Kept]:
+    """Hand rows (targets x heads) back to their targets."""
+    if len(targets) == 1:
+        return [kept]
+    found, start = [], 0
+    for target in targets:
+        end = start + len(target.u)
+        found.append(Kept(kept.events[start:end], kept.scores[start:end]))
+        start = end
+    return found
+
+
+class ExactScorer:
+    """The oracle: exact scores of every event under free weights, nothing quantised."""
+
+    def __init__(self, vectors: ChannelVectors, events: EventSet):
+        self.spec, self.layout = "exact", "shared"
+        self.bytes_per_event = 4.0 * len(CHANNELS) * vectors.query.shape[1]
+        self.vectors, self.events = vectors, events
+        item, query, self._pair_at = events.distinct  # (P,), (P,), (L,)
+        self._pairs = pair_vectors(vectors, item, query)  # (distinct pairs, M * D)
+        self._unsearched = ~(vectors.query_present[query] & (query != PAD))
+        self._mixed = bool(self._unsearched.any())
+        self._every = np.arange(len(item))
+
+    def scores(self, target: Folded) -> np.ndarray:
+        """Exact scores (H, L) of one target."""
+        rows, scale = stack([target])
+        return np.stack([self._score(self._every, u, one)[self._pair_at] for u, one in zip(rows, scale, strict=True)])
+
+    def scores_of(self, u: np.ndarray, scale: float, events: np.ndarray) -> np.ndarray:
+        """Exact scores (n,) of chosen events (n,) for one head (M, D); bitwise those of `scores`."""
+        return self._score(self._pair_at[events], u, scale)
+
+    def vectors_of(self, events: np.ndarray) -> np.ndarray:
+        """Channel vectors (n, M * D) of chosen events (n,), absent channels zero."""
+        return self._pairs[self._pair_at[events]]
+
+    def _score(self, pairs: np.ndarray, u: np.ndarray, scale: float) -> np.ndarray:
+        """Scores (n,) of chosen distinct pairs (n,)."""
+        out = np.empty(len(pairs), np.float32)
+        gathered_products(self._pairs, pairs, u.reshape(-1), out)
+        if self._mixed and scale != 1:
+            out[self._unsearched[pairs]] *= np.float32(scale)
+        return out
+
+    def search(self, target: Folded, keep: int) -> Kept:
+        """Keep the exact best events of each head."""
+        return top_k(self.scores(target), keep)
+
+    def search_batch(self, targets: Sequence[Folded], keep: int) -> list[Kept]:
+        """`search` for each target."""
+        return [self.search(target, keep) for target in targets]
+
+
+def span(targets: np.ndarray, width: int) -> np.ndarray:
+    """Orthonormal basis (W, r) of folded targets of one fixed weighting.
+
+    Under fixed weights all heads' folded targets lie in at most D dimensions of the M * D, so the events can be
+    projected there once and for all: that is pre-multiplication.
+
+    Args:
+        targets: (n, W) float32 stacked folded targets.
+        width: D.
+
+    Raises:
+        ConfigError: the targets span more than D dimensions, so they were not folded with one fixed weighting.
+    """
+    if not np.isfinite(targets).all():
+        raise NonFiniteError("folded training targets hold NaN or infinity", hint="check the run and the weights")
+    left, strength, _ = np.linalg.svd(targets.T.astype(np.float64) @ targets)
+    rank = int((strength > 1e-9 * max(strength[0], 1e-300)).sum())
+    if strength[0] == 0:
+        raise ConfigError("all weights are zero: the folded targets vanish", hint="give at least one channel a weight")
+    if rank > width:
+        raise ConfigError(
+            f"pre-multiplied search is for fixed weights: targets of one weighting span at most {width} dimensions, "
+            f"these span {rank}",
+            hint="fold the training targets with one weighting, or choose a specification without `fused`",
+        )
+    return left[:, :rank].astype(np.float32)
+
+
+class PremultipliedScorer:
+    """Exact search with weights fixed beforehand: one projected fp32 vector per event, packed.
+
+    Args:
+        vectors: the catalogue's and the queries' vectors.
+        events: the life.
+        basis: (M * D, r) from `span`.
+    """
+
+    def __init__(self, vectors: ChannelVectors, events: EventSet, basis: np.ndarray):
+        self.spec, self.layout = "fused,exact", "packed"
+        self.bytes_per_event = 4.0 * basis.shape[1]
+        self.basis = basis
+        item, query, inverse = events.distinct
+        self._packed = np.ascontiguousarray((pair_vectors(vectors, item, query) @ basis)[inverse])  # (L, r)
+        self._unsearched = ~(vectors.query_present[events.query] & (events.query != PAD))
+        self._mixed = bool(self._unsearched.any())
+
+    def scores(self, target: Folded) -> np.ndarray:
+        """Scores (H, L) of one target that was folded with the fixed weights."""
+        u = target.u.reshape(len(target.u), -1)
+        out = (u @ self.basis) @ self._packed.T
+        if self._mixed:
+            out[:, self._unsearched] *= np.float32(target.item_scale_without_query)
+        return out
+
+    def search(self, target: Folded, keep: int) -> Kept:
+        """Keep the best events of each head."""
+        return top_k(self.scores(target), keep)
+
+    def search_batch(self, targets: Sequence[Folded], keep: int) -> list[Kept]:
+        """`search` for all targets in one product."""
+        rows, scale = stack(targets)
+        out = (rows.reshape(len(rows), -1) @ self.basis) @ self._packed.T
+        if self._mixed:
+            out[:, self._unsearched] *= scale[:, None]
+        return split_heads(top_k(out, keep), targets)

@@ -1,0 +1,196 @@
+"""Compiled inner loops: sums over look-up tables, dot products of bytes and of chosen rows, beam search for codes.
+
+Retrieval, under codebooks and search. faiss has the same loops but answers with a top-K only or cannot start from given
+codebooks with dead entries; these return every score, and each row's sum has one fixed order, so equal codes score
+bitwise equal. numba compiles them at first use and keeps the result on disk.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+
+@numba.njit(cache=True, nogil=True)
+def lookup_sums(columns: np.ndarray, tables: np.ndarray, out: np.ndarray) -> None:
+    """Add table entries: out[r, i] = sum over s of tables[r, s, columns[s, i]].
+
+    Args:
+        columns: (S, n) uint8 or uint16 codes, one row per sub-space.
+        tables: (R, S, C) float32.
+        out: (R, n) float32, overwritten.
+    """
+    subspaces, count = columns.shape
+    for r in range(len(tables)):
+        row = out[r]
+        row[:] = 0
+        for s in range(subspaces):
+            table = tables[r, s]
+            codes = columns[s]
+            for i in range(count):
+                row[i] += table[codes[i]]
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True)
+def byte_products(codes: np.ndarray, weights: np.ndarray, out: np.ndarray) -> None:
+    """Inner products of bytes: out[r, i] = sum over d of weights[r, d] * codes[i, d].
+
+    Args:
+        codes: (n, d) uint8.
+        weights: (R, d) float32.
+        out: (R, n) float32, overwritten.
+    """
+    count, width = codes.shape
+    for r in range(len(weights)):
+        weight = weights[r]
+        for i in range(count):
+            total = np.float32(0)
+            for d in range(width):
+                total += weight[d] * np.float32(codes[i, d])
+            out[r, i] = total
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True)
+def gathered_products(table: np.ndarray, places: np.ndarray, u: np.ndarray, out: np.ndarray) -> None:
+    """Inner products of chosen rows: out[i] = table[places[i]] . u, each in the same order of additions.
+
+    Args:
+        table: (P, W) float32.
+        places: (n,) int64.
+        u: (W,) float32.
+        out: (n,) float32, overwritten.
+    """
+    for i in range(len(places)):
+        row = table[places[i]]
+        total = np.float32(0)
+        for w in range(len(u)):
+            total += row[w] * u[w]
+        out[i] = total
+
+
+@numba.njit(cache=True, nogil=True)
+def settle_ties(scores: np.ndarray, events: np.ndarray) -> None:
+    """Bring rows that are nearly in order, best first, into order: by score, then the newer event first.
+
+    Insertion sort: rows that a search has already sorted by score cost one pass.
+
+    Args:
+        scores: (R, n) float32, changed in place.
+        events: (R, n) int64, changed in place.
+    """
+    for r in range(len(scores)):
+        for i in range(1, scores.shape[1]):
+            score, event = scores[r, i], events[r, i]
+            at = i
+            while at > 0 and (scores[r, at - 1] < score or (scores[r, at - 1] == score and events[r, at - 1] < event)):
+                scores[r, at], events[r, at] = scores[r, at - 1], events[r, at - 1]
+                at -= 1
+            scores[r, at], events[r, at] = score, event
+
+
+@numba.njit(cache=True, nogil=True)
+def combine_by_id(
+    items: np.ndarray,
+    queries: np.ndarray,
+    absent: np.ndarray,
+    item_at: np.ndarray,
+    query_at: np.ndarray,
+    scale: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Event scores from item and query scores: out[r, l] = items + queries, or scale * items where there is no query.
+
+    Args:
+        items: (R, distinct items) float32.
+        queries: (R, distinct queries) float32.
+        absent: (distinct queries,) bool, true for "no query".
+        item_at, query_at: (L,) int32 places among the distinct ones.
+        scale: (R,) float32.
+        out: (R, L) float32, overwritten.
+    """
+    for r in range(len(items)):
+        for l in range(len(item_at)):
+            score = items[r, item_at[l]]
+            query = query_at[l]
+            out[r, l] = scale[r] * score if absent[query] else score + queries[r, query]
+
+
+@numba.njit(cache=True, nogil=True)
+def _best(costs: np.ndarray, total: int, count: int, chosen: np.ndarray) -> None:
+    """Indices of the `count` smallest of costs[:total], smallest first, into `chosen`; the lower index wins ties."""
+    kept = 0
+    worst = np.float32(np.inf)
+    for i in range(total):
+        cost = costs[i]
+        if kept == count:
+            if cost >= worst:
+                continue
+            at = count - 1
+        else:
+            at = kept
+            kept += 1
+        while at > 0 and costs[chosen[at - 1]] > cost:
+            chosen[at] = chosen[at - 1]
+            at -= 1
+        chosen[at] = i
+        worst = costs[chosen[kept - 1]]
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True)
+def beam_encode(products: np.ndarray, cross: np.ndarray, live: np.ndarray, beam: int, codes: np.ndarray) -> None:
+    """Residual codes by beam search on inner products alone, without forming a residual.
+
+    The squared error of a partial sum of centroids grows, when c is added, by |c|^2 - 2 z.c + 2 sum_prev c_prev.c. Each
+    partial code carries that growth for all later centroids, so that adding one is a sum of two long rows.
+
+    Args:
+        products: (N, S * C) float32, z . c for every centroid.
+        cross: (S * C, S * C) float32, c . c' for every pair of centroids.
+        live: (S,) int64, centroids in use per sub-space (the first ones).
+        beam: partial codes kept per stage.
+        codes: (N, S) uint8, overwritten.
+    """
+    subspaces = codes.shape[1]
+    total = products.shape[1]
+    centroids = total // subspaces
+    growth = np.empty((beam, total), np.float32)
+    next_growth = np.empty((beam, total), np.float32)
+    paths = np.zeros((beam, subspaces), np.int32)
+    next_paths = np.zeros((beam, subspaces), np.int32)
+    error = np.zeros(beam, np.float32)
+    next_error = np.zeros(beam, np.float32)
+    costs = np.empty(beam * centroids, np.float32)
+    chosen = np.empty(beam, np.int64)
+    squares = np.empty(total, np.float32)
+    for i in range(total):
+        squares[i] = cross[i, i]
+    for n in range(len(products)):
+        first = growth[0]
+        product = products[n]
+        for i in range(total):
+            first[i] = squares[i] - 2 * product[i]
+        error[0] = 0
+        width = 1
+        for s in range(subspaces):
+            start, alive = s * centroids, live[s]
+            for b in range(width):
+                for c in range(alive):
+                    costs[b * alive + c] = error[b] + growth[b, start + c]
+            wanted = min(beam, width * alive)
+            _best(costs, width * alive, wanted, chosen)
+            after = start + centroids
+            for b in range(wanted):
+                parent, c = chosen[b] // alive, chosen[b] % alive
+                next_error[b] = costs[chosen[b]]
+                for t in range(s):
+                    next_paths[b, t] = paths[parent, t]
+                next_paths[b, s] = c
+                old, added, out = growth[parent, after:], cross[start + c, after:], next_growth[b, after:]
+                for i in range(len(out)):
+                    out[i] = old[i] + 2 * added[i]
+            paths, next_paths = next_paths, paths
+            growth, next_growth = next_growth, growth
+            error, next_error = next_error, error
+            width = wanted
+        for s in range(subspaces):
+            codes[n, s] = paths[0, s]
