@@ -1,0 +1,1 @@
+"""Ranks, metrics, intervals and the protocol that a sceptic accepts."""

@@ -1,0 +1,122 @@
+"""What is asked of every model: held-out targets with their candidates, chosen once and the same for all.
+
+Evaluation, between the data's candidates and the protocol. `Questions` are fixed by (data set, split, part, mode,
+negatives, sampler, seed) and by nothing else. Query modes: `recommendation` hides the query from every candidate;
+`search` gives all candidates the positive's query; in `pair` a rival is a whole training event with a query. With the
+full catalogue every item that the person never met is a rival.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..contracts import PAD, check_shape
+from ..data.candidates import MODES, SAMPLERS, evaluation_candidates
+from ..data.dataset import Dataset
+from ..data.splits import Split, Targets
+from ..errors import ConfigError, EmptyDataError, UnknownNameError
+
+PARTS = ("test", "validation")
+FULL = "full"
+
+
+@dataclass(frozen=True)
+class Questions:
+    """n targets and their candidates.
+
+    Fields:
+        targets: the held-out events.
+        item: (n, N) int32, candidate 0 the positive; None when the whole catalogue is asked.
+        query: (n, N) int32 query rows; (n, 1) with the whole catalogue.
+        protocol: mode, negatives, sampler, seed, part, split, n, left_out, same_category.
+    """
+
+    targets: Targets
+    item: np.ndarray | None
+    query: np.ndarray
+    protocol: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        check_shape("Questions.query", self.query, (len(self), 1 if self.item is None else self.item.shape[1]))
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __repr__(self) -> str:
+        return "Questions(" + ", ".join(f"{name}={value}" for name, value in self.protocol.items()) + ")"
+
+
+def ask(
+    dataset: Dataset,
+    split: Split,
+    *,
+    part: str = "test",
+    mode: str = "recommendation",
+    negatives: int | str = 99,
+    sampler: str = "uniform",
+    seed: int = 0,
+    people: np.ndarray | None = None,
+) -> Questions:
+    """Choose targets and rivals.
+
+    Args:
+        negatives: how many rivals, or "full" for every item that the person never met.
+        people: person rows to keep; None = all.
+
+    Raises:
+        UnknownNameError: part, mode or sampler is not known.
+        ConfigError: the number of negatives does not fit the mode or the catalogue.
+        EmptyDataError: no target has what the mode needs.
+    """
+    for what, value, known in (("mode", mode, MODES), ("part", part, PARTS), ("sampler", sampler, SAMPLERS)):
+        if value not in known:
+            raise UnknownNameError(what, value, known)
+    targets = split.test if part == "test" else split.validation
+    if people is not None:
+        targets = targets.take(np.isin(targets.person, people))
+    protocol: dict[str, Any] = {
+        "mode": mode,
+        "negatives": negatives,
+        "sampler": sampler,
+        "seed": seed,
+        "part": part,
+        "split": split.kind,
+    }
+    if negatives == FULL:
+        return _ask_catalogue(targets, mode, protocol)
+    if not isinstance(negatives, int) or isinstance(negatives, bool):
+        raise ConfigError(f"negatives = {negatives!r} is neither a whole number nor 'full'", hint="use --negatives 99")
+    chosen = evaluation_candidates(dataset, split, targets, mode=mode, sampler=sampler, count=negatives, seed=seed)
+    protocol |= {"n": len(chosen.targets), "left_out": chosen.left_out, "same_category": chosen.same_category}
+    return Questions(chosen.targets, chosen.item, chosen.query, protocol)
+
+
+def _ask_catalogue(targets: Targets, mode: str, protocol: dict[str, Any]) -> Questions:
+    if mode == "pair":
+        raise ConfigError(
+            "mode 'pair' has no full catalogue: its rivals are training events", hint="use --negatives 99"
+        )
+    used = targets if mode == "recommendation" else targets.take(targets.query > PAD)
+    if not len(used):
+        raise EmptyDataError(
+            f"mode {mode!r} uses none of the {len(targets)} targets", hint="use the mode 'recommendation'"
+        )
+    query = used.query[:, None] if mode == "search" else np.zeros((len(used), 1), np.int32)
+    left_out = len(targets) - len(used)
+    return Questions(used, None, query, {**protocol, "n": len(used), "left_out": left_out, "same_category": None})
+
+
+def rival_mask(dataset: Dataset, targets: Targets) -> np.ndarray:
+    """(n, I) bool over item rows 1..I: what the person never met, the target's own item left out."""
+    store = dataset.store
+    offsets = np.asarray(store.offsets)
+    length = (offsets[targets.person + 1] - offsets[targets.person]).astype(np.int64)
+    row = np.repeat(np.arange(len(targets)), length)
+    step = np.arange(len(row)) - np.repeat(np.cumsum(length) - length, length)
+    mask = np.ones((len(targets), dataset.n_items + 1), bool)
+    mask[row, np.asarray(store.item)[offsets[targets.person][row] + step]] = False
+    mask[np.arange(len(targets)), targets.item] = False
+    return mask[:, 1:]

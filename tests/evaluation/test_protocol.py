@@ -1,0 +1,219 @@
+"""The protocol against naive loops: one set of questions for all, nothing late is visible, presence gives no hint."""
+
+import numpy as np
+import pytest
+from asked_data import PlainTruth, plain_data
+
+from seminar_core.errors import ConfigError, EmptyDataError, UnknownNameError
+from seminar_core.evaluation import protocol
+from seminar_core.evaluation.baselines import baseline_ranks, oracle_ranks, popularity_ranks, training_counts
+from seminar_core.evaluation.metrics import label_auc, mean_metrics
+from seminar_core.evaluation.protocol import (
+    batch_size,
+    label_metrics,
+    labelled_targets,
+    rank_model,
+    slice_masks,
+    slice_rows,
+    summary,
+)
+from seminar_core.evaluation.questions import ask, rival_mask
+
+MODES = ("recommendation", "search", "pair")
+
+
+def count_in_life(lives, targets):
+    """Scores a candidate by how often its item stands among the events that the target may see."""
+    seen = lives.valid[:, None, :] & (np.arange(lives.item.shape[1]) < targets.visible[..., None])  # (B, P, L)
+    same = targets.item[..., None] == lives.item[:, None, None, :]  # (B, P, N, L)
+    return (same & seen[:, :, None, :]).sum(axis=-1).astype(float)
+
+
+def naive_ranks(dataset, questions, max_length, score):
+    better, ties = [], []
+    store = dataset.store
+    for row in range(len(questions)):
+        person, time_s = int(questions.targets.person[row]), questions.targets.time_s[row]
+        life = slice(store.offsets[person], store.offsets[person + 1])
+        visible = store.item[life][store.time_s[life] < time_s][-max_length:]
+        own = int(questions.targets.item[row])
+        if questions.item is None:
+            met = set(store.item[life].tolist())
+            rivals = [i for i in range(1, dataset.n_items + 1) if i not in met]
+        else:
+            rivals = questions.item[row, 1:].tolist()
+        scores = [score(visible, item) for item in rivals]
+        better.append(sum(s > score(visible, own) for s in scores))
+        ties.append(sum(s == score(visible, own) for s in scores))
+    return better, ties
+
+
+@pytest.mark.parametrize("negatives", [9, "full"])
+def test_ranks_equal_a_loop_over_targets_and_items(negatives, monkeypatch):
+    monkeypatch.setattr(protocol, "CHUNK", 17)
+    monkeypatch.setattr(protocol, "CELLS", 600)
+    dataset, split = plain_data()
+    questions = ask(dataset, split, negatives=negatives)
+
+    def score(visible, item):
+        return float((np.abs(visible.astype(float) - item) <= 2).sum())
+
+    def near_in_life(lives, targets):
+        seen = lives.valid[:, None, :] & (np.arange(lives.item.shape[1]) < targets.visible[..., None])
+        near = np.abs(targets.item[..., None].astype(float) - lives.item[:, None, None, :]) <= 2
+        return (near & seen[:, :, None, :]).sum(axis=-1).astype(float)
+
+    measured = rank_model(near_in_life, dataset, questions, max_length=7)
+    better, ties = naive_ranks(dataset, questions, 7, score)
+    assert measured.ranks.better.tolist() == better and measured.ranks.ties.tolist() == ties
+    assert measured.people_per_s > 0
+
+
+def test_nothing_at_or_after_the_target_changes_a_score():
+    dataset, split = plain_data()
+    questions = ask(dataset, split, negatives=9)
+    before = rank_model(count_in_life, dataset, questions, max_length=50).ranks
+    for person, event in zip(split.test.person, split.test.event, strict=True):
+        start, stop = dataset.store.offsets[person], dataset.store.offsets[person + 1]
+        late = np.arange(start, stop)[dataset.store.time_s[start:stop] >= dataset.store.time_s[start + event]]
+        dataset.store.item[late] = 1
+    after = rank_model(count_in_life, dataset, questions, max_length=50).ranks
+    assert (before.better == after.better).all() and (before.ties == after.ties).all()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_scorer_that_sees_only_the_presence_of_queries_gets_exactly_chance(mode):
+    dataset, split = plain_data(people=40, items=200)
+    questions = ask(dataset, split, mode=mode, negatives=19)
+
+    def presence(lives, targets):
+        return (targets.query > 0).astype(float) * 3 + (lives.query > 0).sum(axis=1)[:, None, None]
+
+    metrics = mean_metrics(rank_model(presence, dataset, questions, max_length=50).ranks)
+    assert metrics["HIT@10"] == pytest.approx(0.5) and metrics["AUC"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("mode", ["search", "pair"])
+def test_search_and_pair_use_only_targets_with_a_query_and_say_how_many(mode):
+    dataset, split = plain_data(people=40, items=200)
+    questions = ask(dataset, split, mode=mode, negatives=9)
+    assert questions.protocol["n"] == len(questions) == int((split.test.query > 0).sum())
+    assert questions.protocol["left_out"] == int((split.test.query == 0).sum())
+    assert (questions.query > 0).all()
+
+
+def test_recommendation_hides_every_query():
+    dataset, split = plain_data()
+    assert not ask(dataset, split, negatives=9).query.any()
+    assert not ask(dataset, split, negatives="full").query.any()
+
+
+def test_questions_of_some_people_equal_their_rows_among_all():
+    dataset, split = plain_data()
+    whole = ask(dataset, split, negatives=9, seed=3)
+    some = ask(dataset, split, negatives=9, seed=3, people=np.array([2, 5]))
+    rows = np.isin(whole.targets.person, [2, 5])
+    assert (whole.item[rows] == some.item).all()
+
+
+def test_rivals_of_the_full_catalogue_were_never_met():
+    dataset, split = plain_data()
+    mask = rival_mask(dataset, split.test)
+    for row, person in enumerate(split.test.person):
+        life = dataset.store.item[dataset.store.offsets[person] : dataset.store.offsets[person + 1]]
+        assert set(np.flatnonzero(~mask[row]) + 1) == set(life.tolist())
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"mode": "searching"}, UnknownNameError, "recommendation"),
+        ({"sampler": "random"}, UnknownNameError, "uniform"),
+        ({"part": "train"}, UnknownNameError, "validation"),
+        ({"mode": "pair", "negatives": "full"}, ConfigError, "full catalogue"),
+        ({"negatives": "many"}, ConfigError, "many"),
+        ({"negatives": 0}, ConfigError, "at least 1"),
+    ],
+)
+def test_what_cannot_be_asked_is_named(change, error, words):
+    with pytest.raises(error, match=words):
+        ask(*plain_data(), **change)
+
+
+def test_a_mode_without_targets_says_which_mode_to_use():
+    for negatives in (9, "full"):
+        with pytest.raises(EmptyDataError, match="search"):
+            ask(*plain_data(searches=False), mode="search", negatives=negatives)
+
+
+@pytest.mark.parametrize("negatives", [9, "full"])
+def test_popularity_and_oracle_stand_beside_chance(negatives):
+    dataset, split = plain_data(people=40, truth=PlainTruth())
+    questions = ask(dataset, split, negatives=negatives)
+    rows = baseline_ranks(dataset, split, questions)
+    assert mean_metrics(rows["chance"])["AUC"] == pytest.approx(0.5)
+    counts = training_counts(dataset, split).astype(float)
+    by_hand = rank_model(lambda lives, targets: counts[targets.item], dataset, questions, max_length=5).ranks
+    assert (rows["popularity"].better == by_hand.better).all() and (rows["popularity"].ties == by_hand.ties).all()
+    assert (rows["oracle"].candidates == by_hand.candidates).all()
+
+
+def test_there_is_no_oracle_where_nothing_was_planted():
+    dataset, split = plain_data()
+    assert oracle_ranks(dataset, ask(dataset, split, negatives=9)) is None
+
+
+def test_the_oracle_of_the_catalogue_agrees_with_the_candidates():
+    dataset, split = plain_data(people=40, truth=PlainTruth())
+    full = oracle_ranks(dataset, ask(dataset, split, negatives="full"))
+    likes = split.test.item % 4 == split.test.person % 4
+    assert (full.better[likes] == 0).all() and (full.better[~likes] > 0).all()
+
+
+def test_training_counts_leave_the_held_out_events_out():
+    dataset, split = plain_data()
+    counts = np.zeros(dataset.n_items + 1, int)
+    for person in range(dataset.store.n_people):
+        start = dataset.store.offsets[person]
+        np.add.at(counts, dataset.store.item[start : start + split.train_end[person]], 1)
+    assert training_counts(dataset, split).tolist() == counts.tolist()
+
+
+def test_slices_cover_what_they_say():
+    dataset, split = plain_data(people=40, items=60)
+    questions = ask(dataset, split, negatives=9)
+    ranks = popularity_ranks(dataset, split, questions)
+    present = {"image": np.arange(61) % 2 == 0}
+    masks = slice_masks(dataset, questions, trained=training_counts(dataset, split), present=present)
+    assert (masks["with image"] == (questions.targets.item % 2 == 0)).all()
+    assert (masks["length 0-49"]).all() and "length 50-199" not in masks
+    rows = slice_rows(ranks, masks)
+    by_name = {row["slice"]: row for row in rows}
+    assert by_name["with image"]["n"] + by_name["without image"]["n"] == len(questions)
+    low, high = by_name["warm target"]["interval"]["MRR"]
+    assert low <= by_name["warm target"]["metrics"]["MRR"] <= high
+
+
+def test_a_summary_has_an_interval_around_every_mean():
+    dataset, split = plain_data(people=40)
+    metrics, bounds = summary(popularity_ranks(dataset, split, ask(dataset, split, negatives=9)))
+    assert all(bounds[name][0] <= value <= bounds[name][1] for name, value in metrics.items())
+
+
+def test_label_metrics_use_held_out_events_of_both_labels():
+    dataset, split = plain_data(people=40, labels=True)
+    targets = labelled_targets(dataset, split)
+    assert (targets.event >= split.train_end[targets.person]).all() and set(targets.label.tolist()) == {0, 1}
+    measured = label_metrics(lambda lives, batch: batch.item * 0.01, dataset, split, max_length=10)
+    assert measured["label_AUC"] == pytest.approx(label_auc(targets.item * 0.01, targets.label))
+    assert {"GAUC", "log_loss", "n"} <= measured.keys()
+
+
+def test_without_both_labels_there_are_no_label_metrics():
+    with pytest.raises(EmptyDataError, match="0 labels of 1"):
+        labelled_targets(*plain_data())
+
+
+def test_batches_shrink_as_lives_and_candidates_grow():
+    assert batch_size(100, 100, 80) == 256
+    assert batch_size(100_000, 1000, 100_000) == 1
