@@ -1,0 +1,230 @@
+"""Checkpoints: every tensor in safetensors, every scalar in JSON, one directory renamed into place.
+
+Training, between the loop and the disk. A checkpoint holds the weights (frozen encoder tables are not weights: they
+come from the data set), the optimisers' moments, the generators' states and the loop's counters: enough to go on
+exactly where it stopped. No pickle anywhere. Departure from the paper's released code, which overwrites the best
+weights by the last: `step-000000`, `best` and `last` are directories of their own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ..errors import CorruptFileError, MissingFileError, ShapeError, StaleError
+from ..files import atomic_directory, read_json, sha256_of, write_json
+
+WEIGHTS, MOMENTS, STATE = "weights.safetensors", "moments.safetensors", "state.json"
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What a checkpoint fits: the vocabulary its tables are indexed by.
+
+    Fields:
+        dataset_hash: hash of the data set whose rows the tables have.
+        n_items, n_queries: catalogue items and distinct queries.
+    """
+
+    dataset_hash: str
+    n_items: int
+    n_queries: int
+
+
+def save_checkpoint(
+    path: Path,
+    *,
+    model: nn.Module,
+    optimisers: Sequence[Optimizer],
+    counters: Mapping[str, Any],
+    fingerprint: Fingerprint,
+) -> None:
+    """Write a checkpoint at `path`, replacing an older one of that name as a whole."""
+    moments, scalars = _split_optimisers(optimisers)
+    moments.update(_generator_states())
+    with atomic_directory(path, replace=True) as partial:
+        save_file(_own(model.state_dict()), partial / WEIGHTS)
+        save_file(_own(moments), partial / MOMENTS)
+        write_json(
+            partial / STATE,
+            {
+                "format": 1,
+                "fingerprint": vars(fingerprint),
+                "counters": dict(counters),
+                "optimisers": scalars,
+                "sha256": {name: sha256_of(partial / name) for name in (WEIGHTS, MOMENTS)},
+            },
+        )
+
+
+def _own(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Contiguous copies on the CPU: safetensors refuses views that share memory."""
+    return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()}
+
+
+def _split_optimisers(optimisers: Sequence[Optimizer]) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    """Tensors under `optimiser/parameter/name`, and everything else as JSON."""
+    tensors: dict[str, Tensor] = {}
+    scalars = []
+    for number, optimiser in enumerate(optimisers):
+        content = optimiser.state_dict()
+        rest: dict[str, dict[str, Any]] = {}
+        for parameter, entries in content["state"].items():
+            for name, value in entries.items():
+                if isinstance(value, Tensor):
+                    tensors[f"{number}/{parameter}/{name}"] = value
+                else:
+                    rest.setdefault(str(parameter), {})[name] = value
+        scalars.append({"groups": content["param_groups"], "state": rest})
+    return tensors, scalars
+
+
+def _generator_states() -> dict[str, Tensor]:
+    states = {"generator/cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states["generator/cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """The checkpoint's JSON part, its tensors checked against their recorded sums.
+
+    Raises:
+        MissingFileError: there is no such checkpoint.
+        CorruptFileError: a part is missing, cut short or was changed since.
+    """
+    if not path.is_dir():
+        raise MissingFileError(f"checkpoint {path} does not exist", hint="train the run first, or name another stage")
+    state = read_json(path / STATE)
+    try:
+        for name, recorded in state["sha256"].items():
+            found = sha256_of(path / name) if (path / name).is_file() else "nothing"
+            if found != recorded:
+                raise CorruptFileError(
+                    f"{path / name} was changed or cut short: sha256 {found[:12]}, recorded {recorded[:12]}",
+                    hint="use another checkpoint of the run, or train it again",
+                )
+        Fingerprint(**state["fingerprint"])
+        state["counters"], state["optimisers"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CorruptFileError(
+            f"{path / STATE} is not a checkpoint's state: {error!r}", hint="train the run again"
+        ) from error
+    return state
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, on the CPU.
+
+    Raises:
+        CorruptFileError: it is not one.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise CorruptFileError(f"{path} is not a safetensors file: {error}", hint="train the run again") from error
+
+
+def check_fingerprint(path: Path, recorded: Mapping[str, Any], wanted: Fingerprint) -> None:
+    """Raise `StaleError` when the checkpoint's tables belong to another vocabulary."""
+    for name, value in vars(wanted).items():
+        if recorded[name] != value:
+            raise StaleError(
+                f"checkpoint {path.name} was made with {name} = {recorded[name]}, the data set now has {value}",
+                hint="train again on the present data set, or import the old one under another name",
+            )
+
+
+def load_weights(path: Path, model: nn.Module, fingerprint: Fingerprint) -> dict[str, Any]:
+    """Put the weights of checkpoint `path` into `model`; the counters are returned.
+
+    Raises:
+        StaleError: made with another vocabulary.
+        ShapeError: a tensor has another width (both shapes are named), is missing, or has no place.
+        CorruptFileError: changed or cut short.
+    """
+    state = read_state(path)
+    check_fingerprint(path, state["fingerprint"], fingerprint)
+    put_weights(read_tensors(path / WEIGHTS), model, path.name)
+    return dict(state["counters"])
+
+
+def put_weights(tensors: Mapping[str, Tensor], model: nn.Module, origin: str) -> None:
+    """Copy `tensors` into `model` after checking every name and shape.
+
+    Raises:
+        ShapeError: they do not fit.
+    """
+    own = model.state_dict()
+    for name, value in tensors.items():
+        if name in own and own[name].shape != value.shape:
+            raise ShapeError(
+                f"{name} in checkpoint {origin} has shape {tuple(value.shape)}, the model has {tuple(own[name].shape)}",
+                hint="use the settings the checkpoint was made with (width, heads), or train again",
+            )
+    missing, foreign = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
+    if missing or foreign:
+        raise ShapeError(
+            f"checkpoint {origin} does not fit the model: missing {missing[:3]}, without a place {foreign[:3]} "
+            f"({len(missing)} and {len(foreign)} in all)",
+            hint="use the model and settings the checkpoint was made with",
+        )
+    model.load_state_dict(dict(tensors))
+
+
+def resume_from(
+    path: Path, model: nn.Module, optimisers: Sequence[Optimizer], fingerprint: Fingerprint
+) -> dict[str, Any]:
+    """Put weights, moments and generator states of checkpoint `path` back; the counters are returned.
+
+    Raises:
+        ShapeError, StaleError, CorruptFileError: as `load_weights`.
+    """
+    counters = load_weights(path, model, fingerprint)
+    moments = read_tensors(path / MOMENTS)
+    scalars = read_state(path)["optimisers"]
+    if len(scalars) != len(optimisers):
+        raise ShapeError(
+            f"checkpoint {path.name} has {len(scalars)} optimisers, the run has {len(optimisers)}",
+            hint="resume with the settings the run was started with",
+        )
+    for number, (optimiser, saved) in enumerate(zip(optimisers, scalars, strict=True)):
+        state: dict[int, dict[str, Any]] = {int(k): dict(v) for k, v in saved["state"].items()}
+        for name, value in moments.items():
+            kind, *rest = name.split("/")
+            if kind == str(number):
+                parameter, entry = rest
+                state.setdefault(int(parameter), {})[entry] = value
+        try:
+            optimiser.load_state_dict({"state": state, "param_groups": saved["groups"]})
+        except ValueError as error:
+            raise ShapeError(
+                f"the moments in checkpoint {path.name} do not fit: {error}",
+                hint="resume with the settings the run was started with",
+            ) from error
+        _lay_out_as_parameters(optimiser)
+    torch.set_rng_state(moments["generator/cpu"])
+    if "generator/cuda" in moments and torch.cuda.is_available():
+        torch.cuda.set_rng_state(moments["generator/cuda"])
+    return counters
+
+
+def _lay_out_as_parameters(optimiser: Optimizer) -> None:
+    """Give moments the memory layout of their parameter.
+
+    Safetensors stores in row-major order; the fused kernels pair a parameter with its moments by memory position, so
+    that a parameter stored by columns would be paired with the wrong moments.
+    """
+    for parameter, entries in optimiser.state.items():
+        for name, value in entries.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
+                entries[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

@@ -1,0 +1,236 @@
+"""`finetune`: train a downstream model on a data set, from scratch or from a PSU.
+
+Training. With `--from` every PSU tensor that the model has a place for is restored before the first step; three
+independent switches keep embeddings, projections and G still. Every model gets the same batches, the same number of
+them and the same selection by validation MRR: pretraining is not an extra supervised epoch in disguise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import Tensor
+
+from ..data.dataset import open_dataset
+from ..errors import ConfigError, StaleError, UnknownNameError
+from ..evaluation.result import current_commit
+from ..model.baselines import MODELS
+from ..model.losses import ranking_loss
+from ..model.psu import PSU
+from ..model.tensors import to_tensors
+from ..workspace import Workspace
+from .assembly import (
+    Material,
+    build_psu,
+    build_ranker,
+    gather_material,
+    optimisers,
+    training_batches,
+    uses_bfloat16,
+    validation_questions,
+    validator,
+)
+from .checkpoint import load_weights
+from .distributed import SPARSE_TABLES, SharedRanker, shared
+from .launch import Group, launched, one_after_the_other, own_device, together
+from .loop import BEST, StepLosses, Task
+from .quantised import attach_codec, is_quantised
+from .recipe import FinetuneConfig, PretrainConfig, from_dict, to_dict
+from .run_files import RunCard, existing_run, read_card
+from .session import Orders, card_to_resume, carry_out, record_answer, refuse_existing
+
+SHAPED_BY_PSU = ("width", "heads", "query_absent", "item_absent", "alpha", "learn_alpha", "disabled")
+
+
+def ranker_task(
+    material: Material,
+    model: str,
+    config: FinetuneConfig,
+    device: str,
+    psu: PSU | None = None,
+    group: Group | None = None,
+) -> Task:
+    """A new downstream model, restored from `psu` where one is given, and everything the loop needs to train it.
+
+    With a group every step is shared with its other processes.
+
+    Raises:
+        ConfigError: the batch cannot be shared out evenly.
+    """
+    ranker = build_ranker(material, model, config.model, config.seed)
+    if psu is not None:
+        ranker.restore(psu)
+    freezes = config.restore
+    ranker.freeze(embeddings=freezes.freeze_embeddings, projections=freezes.freeze_projections, g=freezes.freeze_g)
+    ranker.to(device)
+    batches = training_batches(material, config.batches, config.seed)
+    quantised = is_quantised(ranker)
+    shared_step = None
+    if group is not None:
+        group.share(config.batches.batch_size)
+        shared_step = shared(
+            SharedRanker(ranker, config.loss, group), device, SPARSE_TABLES if config.model.sparse else ()
+        )
+
+    def losses(step: int) -> StepLosses:
+        if quantised and ranker.gsu.codec is None:
+            attach_codec(ranker, material, seed=config.seed, spec=config.spec)
+        lives, targets = batches.batch(step)
+        life_tensors, target_tensors = to_tensors(lives, targets, device, non_blocking=True)
+        if shared_step is not None:
+            total, shares = shared_step(life_tensors, target_tensors)
+            return StepLosses(total, shares, int(targets.valid.sum()))
+        output = ranker(life_tensors, target_tensors)
+        main = ranking_loss(config.loss, output.logits, target_tensors.valid)
+        parts: dict[str, Tensor] = {"rank": main, **output.auxiliary}
+        return StepLosses(sum(parts.values(), main.new_zeros(())), parts, int(targets.valid.sum()))
+
+    questions = validation_questions(material, config.budget.validation_people, config.seed)
+    measure_ranker = validator(ranker, material, questions, max_length=config.batches.max_length, device=device)
+
+    def validate() -> dict[str, float]:
+        if quantised:
+            attach_codec(ranker, material, seed=config.seed, spec=config.spec)
+        return measure_ranker()
+
+    return Task(
+        model=ranker,
+        optimisers=optimisers(ranker, config.optimiser, sparse=config.model.sparse, device=device),
+        losses=losses,
+        validate=validate,
+        select="MRR",
+        fingerprint=material.fingerprint,
+        device=device,
+        bfloat16=uses_bfloat16(config.optimiser, device),
+        clip=config.optimiser.clip,
+        group=group,
+    )
+
+
+def restored_settings(config: FinetuneConfig, parent: RunCard) -> FinetuneConfig:
+    """`config` with the settings that the PSU's tensors decide, and with its encoders."""
+    theirs = from_dict(PretrainConfig, parent.config)
+    shared = {name: getattr(theirs.model, name) for name in SHAPED_BY_PSU}
+    return replace(config, model=replace(config.model, **shared), encoders=theirs.encoders)
+
+
+def load_parent(workspace: Workspace, name: str, dataset_name: str, dataset_hash: str) -> RunCard:
+    """The card of the PSU to restore from.
+
+    Raises:
+        UnknownRunError: no such run.
+        ConfigError: it is not a PSU, or of another data set.
+        StaleError: its data set has been imported anew since.
+    """
+    card = read_card(existing_run(workspace, name))
+    if card.kind != "psu":
+        raise ConfigError(
+            f"run {name!r} is a {card.model}, only a pretrained PSU can be restored", hint="give --from a pretrain run"
+        )
+    if card.dataset != dataset_name:
+        raise ConfigError(
+            f"run {name!r} was pretrained on {card.dataset!r}, not on {dataset_name!r}",
+            hint=f"finetune on {card.dataset!r}, or pretrain on {dataset_name!r}",
+        )
+    if card.dataset_hash != dataset_hash:
+        raise StaleError(
+            f"run {name!r} was pretrained on version {card.dataset_hash} of {dataset_name!r}, now {dataset_hash}",
+            hint="pretrain again on the present version",
+        )
+    return card
+
+
+def finetune(
+    workspace: Workspace,
+    dataset_name: str,
+    run_name: str,
+    *,
+    model: str,
+    parent: str | None = None,
+    config: FinetuneConfig | None = None,
+    orders: Orders | None = None,
+) -> dict:
+    """Train a downstream model; the answer of the `finetune` command.
+
+    Raises:
+        UnknownNameError: no such model.
+        UnknownDatasetError, UnknownRunError: no such data set or parent.
+        StaleError: the parent's vocabulary is not the data set's.
+        ExistsError: the run exists and replacing it was not asked for.
+        DivergedError: the loss is not finite; the best checkpoint stays.
+    """
+    if model not in MODELS:
+        raise UnknownNameError("model", model, MODELS)
+    group = launched()
+    with together(group):
+        return _finetune(
+            workspace, dataset_name, run_name, model, parent, config or FinetuneConfig(), orders or Orders(), group
+        )
+
+
+def _finetune(
+    workspace: Workspace,
+    dataset_name: str,
+    run_name: str,
+    model: str,
+    parent: str | None,
+    config: FinetuneConfig,
+    orders: Orders,
+    group: Group | None,
+) -> dict:
+    with one_after_the_other(group):
+        dataset = open_dataset(workspace, dataset_name)
+    parent_card = None if parent is None else load_parent(workspace, parent, dataset_name, dataset.hash)
+    if parent_card is not None:
+        config = restored_settings(config, parent_card)
+    card = RunCard(
+        name=run_name,
+        kind="ranker",
+        model=model,
+        dataset=dataset_name,
+        dataset_hash=dataset.hash,
+        encodings=to_dict(config.encoders),
+        config=to_dict(config),
+        seed=config.seed,
+        parent=parent,
+        commit=current_commit(),
+    )
+    if orders.resume:
+        card = card_to_resume(workspace, card)
+        config = from_dict(FinetuneConfig, card.config)
+    else:
+        refuse_existing(workspace, run_name, orders.overwrite)
+    device = own_device(config.device, group)
+    with one_after_the_other(group):
+        material = gather_material(dataset, config.encoders, config.split)
+    psu = None if parent_card is None else load_psu(workspace, parent_card, material)
+    task = ranker_task(material, model, config, device, psu, group)
+    outcome, path = carry_out(workspace, card, task, config.budget, orders)
+    counters = outcome.counters
+    return record_answer(
+        path,
+        "finetune",
+        {
+            "run": run_name,
+            "model": model,
+            "steps": counters.step,
+            "seconds": counters.seconds,
+            "best_step": counters.best_step,
+            "validation": counters.validation,
+            "examples_per_s": outcome.examples_per_s,
+            "losses": counters.losses,
+            "parent": parent,
+            "ended_by": outcome.reason,
+            "device": device,
+            "processes": 1 if group is None else group.world,
+        },
+        keep=task.writes,
+    )
+
+
+def load_psu(workspace: Workspace, card: RunCard, material: Material) -> PSU:
+    """The best PSU of a pretrain run, in evaluation mode on the CPU."""
+    theirs = from_dict(PretrainConfig, card.config)
+    psu = build_psu(material, theirs.model, theirs.objectives, theirs.seed)
+    load_weights(workspace.run_dir(card.name) / "checkpoints" / BEST, psu, material.fingerprint)
+    return psu.eval()

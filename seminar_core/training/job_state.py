@@ -1,0 +1,207 @@
+"""What a job is on disk, and what can truthfully be said about it: specification, status, and whether it lives.
+
+Training, background jobs. A job is the directory `jobs/<job>/`:
+
+- `spec.json`: what to do (`JobSpec`), written once and read strictly;
+- `status.json`: how far it is (`JobStatus`), replaced atomically, written by the job's own process while it lives;
+- `heartbeat`: touched by that process every half second; `log`: its standard error; `result.json`: its answer;
+- `cancel`: present when someone asked it to stop, its time being the moment of asking.
+
+The state that people see is *derived* here from these files and from the process itself, so that a job whose process
+vanished is shown as lost and never as running. A process is known by its id *and* its start time: ids are used again,
+and a dead child of a server that does not collect it stays as a zombie.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ..errors import ConfigError, MissingFileError, UnknownNameError
+from ..files import read_json, write_json
+
+COMMANDS = ("import", "encode", "pretrain", "finetune", "codebooks", "map", "reproduce", "bench")
+STATES = ("queued", "running", "stopping", "stopped", "failed", "done", "lost")
+LIVE = ("queued", "running", "stopping")
+GRACE_S = 10.0
+"""Seconds between the request to stop and the kill."""
+STARTING_S = 30.0
+"""Seconds a queued job may stay without a process before it counts as lost."""
+FOREIGN_HEARTBEAT_S = 60.0
+"""Age of the heartbeat after which a job of another machine counts as lost: its process cannot be asked from here."""
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """What a job does; `words` are the command line after `python -m seminar_core`, without `--json`/`--workspace`."""
+
+    words: tuple[str, ...]
+    workspace: str
+    engine: str = "local"
+    folder: str = ""
+    threads: int = 1
+    created_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.words or self.words[0] not in COMMANDS:
+            raise UnknownNameError("job command", self.words[0] if self.words else "", COMMANDS)
+        if self.threads < 1:
+            raise ConfigError(f"threads is {self.threads}; at least 1 is needed", hint="set threads to 1 or more")
+
+    @property
+    def command(self) -> str:
+        return self.words[0]
+
+    @property
+    def run(self) -> str | None:
+        """The run, data set or file the command makes; two live jobs never share one."""
+        return self.option("run") or self.option("name") or self.option("out")
+
+    @property
+    def device(self) -> str:
+        """The device that was asked for."""
+        return self.option("device") or "auto"
+
+    def option(self, name: str) -> str | None:
+        """The last value of `--name VALUE` or `--name=VALUE` among the words."""
+        value = None
+        for i, word in enumerate(self.words):
+            if word == f"--{name}" and i + 1 < len(self.words):
+                value = self.words[i + 1]
+            elif word.startswith(f"--{name}="):
+                value = word.partition("=")[2]
+        return value
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> JobSpec:
+        """Read strictly.
+
+        Raises:
+            ConfigError: an unknown key or a missing one.
+        """
+        known = {f.name for f in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown or not {"words", "workspace"} <= set(values):
+            what = f"unknown keys {unknown}" if unknown else "no 'words' or no 'workspace'"
+            raise ConfigError(
+                f"the job's spec.json has {what}; known keys: {', '.join(sorted(known))}",
+                hint="undo the edit of spec.json, or start the job anew",
+            )
+        return cls(**{**values, "words": tuple(str(w) for w in values["words"])})
+
+
+@dataclass
+class JobStatus:
+    """What the job's process last wrote about itself."""
+
+    state: str = "queued"
+    attempt: int = 0
+    pid: int | None = None
+    pid_started_s: float | None = None
+    host: str | None = None
+    device: str | None = None
+    step: int = 0
+    steps: int | None = None
+    message: str = ""
+    eta_s: float | None = None
+    first_started_s: float | None = None
+    started_s: float | None = None
+    ended_s: float | None = None
+    error: dict[str, str] | None = None
+    memory_mb: float | None = None
+    device_memory_mb: float | None = None
+    cpu_percent: float | None = None
+    makes_run: bool = False
+    """Whether the run was this job's to make (new, or to be overwritten): only then may an attempt continue it."""
+
+
+def write_spec(job_dir: Path, spec: JobSpec) -> None:
+    """Write the specification; done once, before anything starts."""
+    write_json(job_dir / "spec.json", asdict(spec))
+
+
+def read_spec(job_dir: Path) -> JobSpec:
+    """Read the specification strictly; raises what `JobSpec` raises."""
+    return JobSpec.from_dict(read_json(job_dir / "spec.json"))
+
+
+def write_status(job_dir: Path, status: JobStatus) -> None:
+    """Replace the status atomically."""
+    write_json(job_dir / "status.json", asdict(status))
+
+
+def read_status(job_dir: Path) -> JobStatus:
+    """Read the status as its process wrote it; a job that has not been written yet is queued."""
+    try:
+        values = read_json(job_dir / "status.json")
+    except MissingFileError:
+        return JobStatus()
+    known = {f.name for f in fields(JobStatus)}
+    return JobStatus(**{key: value for key, value in values.items() if key in known})
+
+
+def process_started_s(pid: int) -> float | None:
+    """When process `pid` started (seconds since the epoch); None when it is gone or a zombie."""
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return None
+
+
+def is_alive(status: JobStatus) -> bool:
+    """Whether the very process that wrote `status` still runs on this machine."""
+    if status.pid is None or status.pid_started_s is None:
+        return False
+    started = process_started_s(status.pid)
+    return started is not None and abs(started - status.pid_started_s) < 1.0
+
+
+def heartbeat_age_s(job_dir: Path, now: float | None = None) -> float | None:
+    """Seconds since the process last touched its heartbeat; None before the first."""
+    try:
+        return max(0.0, (time.time() if now is None else now) - (job_dir / "heartbeat").stat().st_mtime)
+    except FileNotFoundError:
+        return None
+
+
+def cancel_age_s(job_dir: Path) -> float | None:
+    """Seconds since someone asked the job to stop; None when nobody did."""
+    try:
+        return max(0.0, time.time() - (job_dir / "cancel").stat().st_mtime)
+    except FileNotFoundError:
+        return None
+
+
+def true_state(job_dir: Path, status: JobStatus) -> str:
+    """The state to show: what the process wrote, unless that process is gone without having said how it ended."""
+    if status.state not in LIVE:
+        return status.state
+    asked_to_stop = cancel_age_s(job_dir) is not None
+    if status.host is not None and status.host != socket.gethostname():
+        age = heartbeat_age_s(job_dir)
+        alive = age is not None and age < FOREIGN_HEARTBEAT_S
+    elif status.pid is None:
+        alive = time.time() - status_time_s(job_dir) < STARTING_S
+    else:
+        alive = is_alive(status)
+    if alive:
+        return "stopping" if asked_to_stop else status.state
+    final = read_status(job_dir)
+    if final.state not in LIVE or final.pid != status.pid:
+        return final.state if final.state not in LIVE else true_state(job_dir, final)
+    return "stopped" if asked_to_stop else "lost"
+
+
+def status_time_s(job_dir: Path) -> float:
+    """When the status was last written; zero when it never was."""
+    try:
+        return os.stat(job_dir / "status.json").st_mtime
+    except FileNotFoundError:
+        return 0.0

@@ -1,0 +1,468 @@
+"""The settings of a training run: small frozen dataclasses, one per component, checked when built.
+
+Training, before the loop. A command's configuration is one `PretrainConfig` or `FinetuneConfig`; every leaf has a name
+of its own, so that `--set negatives=50` needs no path (`--set batches.negatives=50` works too). TOML files hold the
+same names, flat or in tables by component. Every model is trained with the same recipe; the numbers were tuned on the
+sample and docs/log.md says how.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..contracts import CHANNELS
+from ..errors import ConfigError, CorruptFileError, MissingFileError
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+LOSSES = ("softmax", "bce")
+SPLITS = ("position", "time")
+C = TypeVar("C")
+
+
+def require(holds: bool, name: str, value: Any, rule: str) -> None:
+    """Raise `ConfigError` naming the setting, its value and the rule."""
+    if not holds:
+        raise ConfigError(f"{name} = {value!r}, but it must be {rule}", hint=f"set it with --set {name}=...")
+
+
+def require_positive(config: Any, *names: str) -> None:
+    """Every named setting must be a finite number above zero."""
+    for name in names:
+        value = getattr(config, name)
+        require(math.isfinite(value) and value > 0, name, value, "above zero")
+
+
+def require_share(config: Any, *names: str) -> None:
+    """Every named setting must lie within [0, 1]."""
+    for name in names:
+        value = getattr(config, name)
+        require(0 <= value <= 1, name, value, "within 0 and 1")
+
+
+def require_one_of(config: Any, name: str, known: Iterable[str]) -> None:
+    """The named setting must be one of `known`."""
+    value = getattr(config, name)
+    require(value in known, name, value, "one of " + ", ".join(known))
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The blocks of SEMINAR and of every baseline.
+
+    Fields:
+        width: D, a multiple of heads.
+        heads: H.
+        keep: K, events the first stage keeps per head.
+        embedding_std: standard deviation of freshly initialised embeddings.
+        query_absent: "item" fuses an event without a query from its item alone; "zero" is the paper's behaviour.
+        item_absent: "keep" leaves the share of an absent item channel empty; "renormalise" scales the others up.
+        alpha: weight of the query in a pair.
+        learn_alpha: whether alpha is trained.
+        recency: "model" as the model has it (TWIN does), "on" or "off": log time since the event as a score term.
+        gain: factor on the attention's matrices at the start.
+        hidden: width of the ranker's MLP.
+        prior: whether the log of an item's training count enters the ranker's logit with a learned factor.
+        disabled: channels left out altogether, a string such as "Q" or "TI" (the ablations).
+        sparse: sparse gradients for the embedding tables (catalogues of millions of rows).
+    """
+
+    width: int = 64
+    heads: int = 4
+    keep: int = 50
+    embedding_std: float = 0.1
+    query_absent: str = "item"
+    item_absent: str = "keep"
+    alpha: float = 0.5
+    learn_alpha: bool = False
+    recency: str = "model"
+    gain: float = 3.0
+    hidden: int = 128
+    prior: bool = True
+    disabled: str = ""
+    sparse: bool = False
+
+    def __post_init__(self) -> None:
+        require_positive(self, "width", "heads", "keep", "embedding_std", "hidden", "gain")
+        require(self.width % self.heads == 0, "width", self.width, f"a multiple of heads = {self.heads}")
+        require_one_of(self, "query_absent", ("item", "zero"))
+        require_one_of(self, "item_absent", ("keep", "renormalise"))
+        require_one_of(self, "recency", ("model", "on", "off"))
+        require(set(self.disabled) <= set(CHANNELS), "disabled", self.disabled, f"letters of {''.join(CHANNELS)}")
+        require(0 < self.alpha < 1, "alpha", self.alpha, "between 0 and 1")
+
+
+@dataclass(frozen=True)
+class BatchConfig:
+    """What one step sees.
+
+    Fields:
+        batch_size: lives in a step, B.
+        max_length: newest events of a life that the model reads, L.
+        window: most events of a life that a training step reads; shorter windows buy more targets for the time.
+        targets_per_life: positions of each life that are predicted, P.
+        negatives: rivals of each target, N - 1.
+        sampler: how rivals are drawn.
+        hide_query: share of targets that are asked without their query (the recommendation question).
+        last_only: only the last training position of each life (the paper's released code; for comparison).
+    """
+
+    batch_size: int = 16
+    max_length: int = 1000
+    window: int = 384
+    targets_per_life: int = 8
+    negatives: int = 20
+    sampler: str = "uniform"
+    hide_query: float = 0.5
+    last_only: bool = False
+
+    def __post_init__(self) -> None:
+        require_positive(self, "batch_size", "max_length", "window", "targets_per_life", "negatives")
+        require_share(self, "hide_query")
+        require_one_of(self, "sampler", ("uniform", "popularity"))
+        require(not self.last_only or self.targets_per_life == 1, "targets_per_life", self.targets_per_life, "1 here")
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """How weights move.
+
+    Fields:
+        learning_rate: of projections, attention and MLP.
+        embedding_learning_rate: of embedding tables.
+        weight_decay: decoupled, on everything but embedding tables.
+        clip: largest gradient norm; 0 = no clipping.
+        precision: "auto" is bfloat16 autocast on CUDA and float32 on the CPU.
+    """
+
+    learning_rate: float = 2e-3
+    embedding_learning_rate: float = 2e-3
+    weight_decay: float = 0.0
+    clip: float = 5.0
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        require_positive(self, "learning_rate", "embedding_learning_rate")
+        for name in ("weight_decay", "clip"):
+            require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "zero or more")
+        require_one_of(self, "precision", PRECISIONS)
+
+
+@dataclass(frozen=True)
+class BudgetConfig:
+    """When training ends and how often it is looked at.
+
+    Fields:
+        steps: most steps.
+        seconds: most seconds of training, validation included.
+        evaluate_every: steps between validations.
+        patience: validations without a better one before stopping.
+        validation_people: people in the fixed validation subset, at most.
+        keep_every: keep a checkpoint of its own every so many steps (0 = only step 0, best and last).
+        frames: keep the weights of at most that many steps on the way, evenly spread whenever the run ends, for the
+            film of the alignment map (0 = none; ignored where `keep_every` says which).
+    """
+
+    steps: int = 300
+    seconds: float = 60.0
+    evaluate_every: int = 50
+    patience: int = 6
+    validation_people: int = 150
+    keep_every: int = 0
+    frames: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.steps >= 0, "steps", self.steps, "zero or more")
+        require_positive(self, "seconds", "evaluate_every", "patience", "validation_people")
+        for name in ("keep_every", "frames"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "zero or more")
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Which frozen vectors the channels text and image read."""
+
+    text: str = "tfidf-svd-256"
+    image: str = "histogram"
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """Weights of the pretraining objectives; zero switches one off.
+
+    Fields:
+        next_pair: the next query-item pair.
+        alignment: alignment of the item channels.
+        relevance: relevance of a query to its item.
+        masked_attribute, masked_event: the optional extras.
+        temperature: of alignment, relevance and masked attributes.
+        learn_temperature: whether it is trained.
+        next_loss: "softmax" over the candidates, or "bce".
+        hard_negatives: next pair on that many highest-scoring rivals alone; 0 = on all.
+        in_batch_negatives: further rivals of the next pair: the positives of that many other lives of the batch.
+        held_out: seeded share of items that never enter alignment.
+        sample: most items or events of a batch that one loss compares.
+    """
+
+    next_pair: float = 1.0
+    alignment: float = 0.5
+    relevance: float = 0.5
+    masked_attribute: float = 0.0
+    masked_event: float = 0.0
+    temperature: float = 0.05
+    learn_temperature: bool = False
+    next_loss: str = "softmax"
+    hard_negatives: int = 0
+    in_batch_negatives: int = 0
+    held_out: float = 0.1
+    sample: int = 512
+
+    def __post_init__(self) -> None:
+        for name, value in self.weights().items():
+            require(0 <= value < math.inf, name, value, "zero or more")
+        require(any(self.weights().values()), "next_pair", self.next_pair, "above zero: all objectives are off")
+        require_positive(self, "temperature", "sample")
+        for name in ("hard_negatives", "in_batch_negatives"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "zero or more")
+        require_one_of(self, "next_loss", LOSSES)
+        require_share(self, "held_out")
+
+    def weights(self) -> dict[str, float]:
+        """Objective -> weight, zeros included."""
+        names = ("next_pair", "alignment", "relevance", "masked_attribute", "masked_event")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class RestoreConfig:
+    """What a finetuning run takes from its PSU and what it keeps still.
+
+    Fields:
+        freeze_embeddings: embedding tables.
+        freeze_projections: projections of the frozen encoders' vectors.
+        freeze_g: the square projections between PSU and ranker.
+    """
+
+    freeze_embeddings: bool = False
+    freeze_projections: bool = False
+    freeze_g: bool = False
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """All settings of `pretrain`."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    batches: BatchConfig = field(default_factory=lambda: BatchConfig(hide_query=0.0))
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    objectives: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    budget: BudgetConfig = field(default_factory=lambda: BudgetConfig(steps=200, frames=6))
+    encoders: EncoderConfig = field(default_factory=EncoderConfig)
+    split: str = "position"
+    seed: int = 0
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        require_one_of(self, "split", SPLITS)
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """All settings of `finetune`.
+
+    Fields:
+        loss: "softmax" over the candidates of a target, or "bce".
+        spec: specification of the quantiser that `seminar-pq` selects by.
+    """
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    batches: BatchConfig = field(default_factory=BatchConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    encoders: EncoderConfig = field(default_factory=EncoderConfig)
+    restore: RestoreConfig = field(default_factory=RestoreConfig)
+    loss: str = "softmax"
+    spec: str = "QC128,RQ32x4fs"
+    split: str = "position"
+    seed: int = 0
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        require_one_of(self, "split", SPLITS)
+        require_one_of(self, "loss", LOSSES)
+
+
+def leaves(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Dotted name -> value of every setting, in declaration order."""
+    found: dict[str, Any] = {}
+    for entry in fields(config):
+        value = getattr(config, entry.name)
+        name = f"{prefix}{entry.name}"
+        found.update(leaves(value, f"{name}.") if is_dataclass(value) else {name: value})
+    return found
+
+
+def describe(config: Any) -> str:
+    """The configuration in one line."""
+    return " ".join(f"{name.rpartition('.')[2]}={value}" for name, value in leaves(config).items())
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Nested plain values, as run.json keeps them."""
+    return {
+        entry.name: to_dict(value) if is_dataclass(value := getattr(config, entry.name)) else value
+        for entry in fields(config)
+    }
+
+
+def from_dict(kind: type[C], values: Mapping[str, Any]) -> C:
+    """The configuration that `to_dict` wrote; settings added since get their default, unknown ones are refused."""
+    return with_values(kind(), flatten(values))
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as dotted names."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found.update(flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value})
+    return found
+
+
+def with_values(config: C, values: Mapping[str, Any]) -> C:
+    """A copy of `config` with settings changed; strings are read as the setting's type.
+
+    Args:
+        values: leaf or dotted name -> value.
+
+    Raises:
+        ConfigError: an unknown name (the known ones are listed), or a value that does not fit.
+    """
+    known = leaves(config)
+    by_leaf = {name.rpartition(".")[2]: name for name in known}
+    changes: dict[str, dict[str, Any]] = {}
+    for given, value in values.items():
+        name = given if given in known else by_leaf.get(given)
+        if name is None:
+            near = difflib.get_close_matches(given.rpartition(".")[2], by_leaf, n=1)
+            raise ConfigError(
+                f"setting {given!r} is not known; known: {', '.join(by_leaf)}",
+                hint=f"did you mean {near[0]!r}?" if near else "choose one of the known settings",
+            )
+        component, _, leaf = name.rpartition(".")
+        changes.setdefault(component, {})[leaf] = parse(leaf, value, type(known[name]))
+    for component, entries in changes.items():
+        if component:
+            config = replace(config, **{component: replace(getattr(config, component), **entries)})  # type: ignore[type-var]
+        else:
+            config = replace(config, **entries)  # type: ignore[type-var]
+    return config
+
+
+def parse(name: str, value: Any, kind: type) -> Any:
+    """`value` as `kind`, when nothing is lost by it.
+
+    Raises:
+        ConfigError: it does not fit.
+    """
+    try:
+        if kind is bool:
+            if isinstance(value, bool):
+                return value
+            return {"true": True, "false": False, "1": True, "0": False}[str(value).lower()]
+        if kind in (int, float) and isinstance(value, bool):
+            raise ValueError
+        if kind is int:
+            if float(value) != int(float(value)):
+                raise ValueError
+            return int(float(value))
+        return kind(value)
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise ConfigError(
+            f"setting {name} = {value!r} is not of type {kind.__name__}", hint=f"give {name} as {kind.__name__}"
+        ) from error
+
+
+def assignments(texts: Iterable[str]) -> dict[str, str]:
+    """`key=value` texts of `--set` as a mapping.
+
+    Raises:
+        ConfigError: no equals sign.
+    """
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(f"--set {text!r} is not of the form key=value", hint="for example --set negatives=50")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def load_config(kind: type[C], path: Path | None = None, settings: Iterable[str] = (), **values: Any) -> C:
+    """Defaults, then the TOML file, then `--set`, then `values` that are not None.
+
+    Raises:
+        MissingFileError: the file is not there.
+        CorruptFileError: it is not TOML.
+        ConfigError: a setting is unknown or does not fit.
+    """
+    config = kind()
+    if path is not None:
+        if not Path(path).is_file():
+            raise MissingFileError(f"configuration file {path} does not exist", hint="check the path after --config")
+        try:
+            content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise CorruptFileError(
+                f"{path} is not TOML: {error}", hint="see docs/training.md for an example"
+            ) from error
+        config = with_values(config, flatten(content))
+    config = with_values(config, assignments(settings))
+    return with_values(config, {name: value for name, value in values.items() if value is not None})
+
+
+def to_toml(config: Any, heading: str = "") -> str:
+    """The configuration as a TOML file that `load_config` reads back to an equal one."""
+    lines = [f"# {line}" if line else "#" for line in heading.splitlines()]
+    plain = to_dict(config)
+    lines += [f"{name} = {_toml(value)}" for name, value in plain.items() if not isinstance(value, dict)]
+    for table, entries in plain.items():
+        if isinstance(entries, dict):
+            lines += ["", f"[{table}]", *(f"{name} = {_toml(value)}" for name, value in entries.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return repr(value)
+
+
+def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Dotted name -> (in a, in b) for every setting on which two stored configurations differ."""
+    left, right = flatten(a), flatten(b)
+    return {
+        name: (left.get(name), right.get(name))
+        for name in dict.fromkeys([*left, *right])
+        if left.get(name) != right.get(name)
+    }
+
+
+def shared_settings(config: PretrainConfig, finetune: FinetuneConfig) -> PretrainConfig:
+    """`config` with what `finetune` shares with it: all but budget, objectives, optimiser and hidden queries."""
+    batches = replace(finetune.batches, hide_query=config.batches.hide_query)
+    return replace(
+        config,
+        model=finetune.model,
+        batches=batches,
+        encoders=finetune.encoders,
+        split=finetune.split,
+        seed=finetune.seed,
+        device=finetune.device,
+    )

@@ -1,0 +1,85 @@
+"""The answer of `reproduce` as a Markdown page for the docs.
+
+Training, the last step of a comparison. Every number comes from the answer; nothing is typed by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def span(bounds: Sequence[float]) -> str:
+    """An interval as text."""
+    return f"[{bounds[0]:.3f}, {bounds[1]:.3f}]"
+
+
+def signed(entry: dict[str, Any] | None) -> str:
+    """A difference with its interval; bold where the interval excludes zero."""
+    if entry is None:
+        return ""
+    low, high = entry["interval"]
+    text = f"{entry['difference']:+.3f} {span((low, high))}"
+    return f"**{text}**" if low > 0 or high < 0 else text
+
+
+def table_row(row: dict[str, Any]) -> str:
+    """One line of the table."""
+    metrics, bounds = row["metrics"], row["interval"]
+    cold = row.get("cold")
+    share = row.get("share_of_the_way")
+    steps = row.get("steps")
+    capped = (
+        "" if not steps or set(row["ended_by"]) <= {"steps"} else " (" + ", ".join(sorted(set(row["ended_by"]))) + ")"
+    )
+    cells = [
+        row["model"],
+        str(row["seeds"] or ""),
+        f"{metrics['HIT@10']:.3f} {span(bounds['HIT@10'])}",
+        f"{metrics['NDCG@10']:.3f}",
+        f"{metrics['MRR']:.3f} {span(bounds['MRR'])}",
+        "" if share is None else f"{share:.0%}",
+        "" if cold is None else f"{cold['HIT@10']:.3f} {span(cold['interval'])}",
+        signed(row["beats_best_baseline"]),
+        "" if not steps else f"{min(steps)}{'' if min(steps) == max(steps) else f'-{max(steps)}'}{capped}",
+        "" if "seconds" not in row else f"{row['seconds']:.0f}",
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def markdown(answer: dict[str, Any]) -> str:
+    """The whole page."""
+    protocol, machine = answer["protocol"], answer["machine"]
+    headings = [
+        "model", "seeds", "HIT@10", "NDCG@10", "MRR", "of the way to the oracle", "HIT@10, cold targets",
+        f"MRR minus {answer['best_baseline']}", "steps", "seconds",
+    ]  # fmt: skip
+    lines = [
+        f"# All models on `{answer['dataset']}`, budget {answer['budget']}",
+        "",
+        f"Made by `{answer['command']}` at {answer['time']}, commit {answer['commit']}, data {answer['data_hash']}, on "
+        f"{machine['processor']} ({machine['cores']} cores), torch {machine['torch']}.",
+        "",
+        f"{protocol['n']} test targets, {protocol['negatives']} {protocol['sampler']} rivals each, mode "
+        f"{protocol['mode']}, split by {protocol['split']}, {answer['cold_targets']} cold targets. Brackets: 95 % "
+        "intervals over people and seeds. The last difference is paired; bold where its interval excludes zero; the "
+        "baseline to beat was chosen by validation. Every model has the same number of supervised steps; seconds "
+        "(of one thread, on the CPU) include pretraining; a step count says in brackets when something else than the "
+        "steps ended a training.",
+        "",
+        "| " + " | ".join(headings) + " |",
+        "|" + "---|" * len(headings),
+        *(table_row(row) for row in answer["rows"]),
+    ]
+    if answer["pretraining"]:
+        lines += ["", "## What pretraining buys", "", "Paired differences, the same targets and seeds.", ""]
+        names = [name for name in answer["pretraining"][0] if name not in ("a", "b")]
+        lines += [
+            "| a | b | " + " | ".join(f"{name}, a minus b" for name in names) + " |",
+            "|" + "---|" * (len(names) + 2),
+        ]
+        for pair in answer["pretraining"]:
+            lines.append(
+                f"| {pair['a']} | {pair['b']} | " + " | ".join(signed(pair.get(name)) for name in names) + " |"
+            )
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,172 @@
+"""The directory of a run: what it is, how far it is, and the list of all runs. No torch here: lists are shown often.
+
+Training. `run.json` says what the run is and is written once, before anything else; `status.json` says how far it is
+and is replaced atomically, so that no half-made run ever looks done. A run whose process vanished is told as
+"interrupted", and one whose data set was imported anew as stale.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ..errors import CorruptFileError, SeminarError, UnknownRunError
+from ..files import atomic_directory, read_json, write_json
+from ..workspace import Workspace
+
+KINDS = ("psu", "ranker")
+ENDED = ("done", "stopped", "failed")
+
+
+@dataclass(frozen=True)
+class RunCard:
+    """What a run is; the content of run.json.
+
+    Fields:
+        name: of the run.
+        kind: "psu" or "ranker".
+        model: model name ("psu" for a PSU).
+        dataset, dataset_hash: the data it was trained on.
+        encodings: {"text", "image"} encoder ids.
+        config: nested settings, see recipe.
+        seed: training seed.
+        parent: run whose PSU was restored, or None.
+        created: UTC time in ISO form.
+        commit: of the code, where known.
+    """
+
+    name: str
+    kind: str
+    model: str
+    dataset: str
+    dataset_hash: str
+    encodings: dict[str, str]
+    config: dict[str, Any]
+    seed: int
+    parent: str | None = None
+    created: str = field(default_factory=lambda: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+    commit: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise CorruptFileError(f"run {self.name!r} is of kind {self.kind!r}", hint="delete it and train it again")
+
+
+def read_card(directory: Path) -> RunCard:
+    """The run's card.
+
+    Raises:
+        CorruptFileError: run.json is not one.
+    """
+    content = read_json(directory / "run.json")
+    try:
+        return RunCard(**content)
+    except TypeError as error:
+        raise CorruptFileError(
+            f"{directory / 'run.json'} is not a run's card: {error}", hint="train it again"
+        ) from error
+
+
+def run_names(workspace: Workspace) -> list[str]:
+    """Names of all runs, sorted."""
+    if not workspace.runs.is_dir():
+        return []
+    return sorted(p.name for p in workspace.runs.iterdir() if (p / "run.json").is_file() and p.name[0] != ".")
+
+
+def existing_run(workspace: Workspace, name: str) -> Path:
+    """The directory of run `name`.
+
+    Raises:
+        UnknownRunError: the workspace has none of this name.
+        UnsafePathError: the name is not allowed.
+    """
+    path = workspace.run_dir(name)
+    if not (path / "run.json").is_file():
+        raise UnknownRunError("run", name, run_names(workspace))
+    return path
+
+
+def new_run(workspace: Workspace, card: RunCard, *, overwrite: bool) -> Path:
+    """Make the run's directory with its card and the state "running"; an older run of the name goes as a whole.
+
+    Everything that can fail early (data, encoders, settings) is done before this, so that a run is only replaced by one
+    that has begun.
+
+    Raises:
+        ExistsError: the run exists and `overwrite` is false.
+    """
+    with atomic_directory(workspace.run_dir(card.name), replace=overwrite) as partial:
+        write_json(partial / "run.json", vars(card))
+        write_status(partial, state="running")
+    return workspace.run_dir(card.name)
+
+
+def write_status(directory: Path, *, state: str, **facts: Any) -> None:
+    """Replace the run's status; the writing process is recorded with its start time."""
+    process = psutil.Process()
+    write_json(
+        directory / "status.json",
+        {"state": state, "pid": process.pid, "pid_started_s": process.create_time(), "time_s": time.time(), **facts},
+    )
+
+
+def read_status(directory: Path) -> dict[str, Any]:
+    """The run's status; "interrupted" when it says running and its process is gone."""
+    status: dict[str, Any] = read_json(directory / "status.json")
+    if status.get("state") == "running" and not _alive(status.get("pid"), status.get("pid_started_s")):
+        return {**status, "state": "interrupted"}
+    return status
+
+
+def _alive(pid: Any, started_s: Any) -> bool:
+    try:
+        process = psutil.Process(int(pid))
+        return abs(process.create_time() - float(started_s)) < 2 and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, TypeError, ValueError):
+        return False
+
+
+def current_hash(workspace: Workspace, dataset: str) -> str | None:
+    """Hash of the present version of a data set, None where there is none."""
+    try:
+        return str(read_json(workspace.dataset_dir(dataset) / "dataset.json")["current"])
+    except (SeminarError, KeyError, TypeError):
+        return None
+
+
+def run_row(workspace: Workspace, name: str) -> dict[str, Any]:
+    """One run as the `runs` answer lists it; a damaged one says so in `error`."""
+    directory = workspace.run_dir(name)
+    row: dict[str, Any] = {"run": name, "error": None}
+    try:
+        card, status = read_card(directory), read_status(directory)
+    except SeminarError as error:
+        return {**row, "kind": None, "model": None, "dataset": None, "state": "damaged", "error": error.message}
+    return {
+        **row,
+        "kind": card.kind,
+        "model": card.model,
+        "dataset": card.dataset,
+        "state": status["state"],
+        "stale": current_hash(workspace, card.dataset) != card.dataset_hash,
+        "parent": card.parent,
+        "seed": card.seed,
+        "created": card.created,
+        "steps": status.get("steps"),
+        "seconds": status.get("seconds"),
+        "best_step": status.get("best_step"),
+        "validation": status.get("validation"),
+        "error": status.get("error"),
+        "codebooks": sorted(p.name for p in (directory / "codebooks").glob("[!.]*") if p.is_dir()),
+        "checkpoints": sorted(p.name for p in (directory / "checkpoints").glob("[!.]*") if p.is_dir()),
+    }
+
+
+def list_runs(workspace: Workspace) -> dict[str, Any]:
+    """The `runs` answer: every run of the workspace, by name."""
+    return {"runs": [run_row(workspace, name) for name in run_names(workspace)]}

@@ -1,0 +1,112 @@
+"""`finetune` on a tiny data set: from scratch, restored, frozen; what it refuses."""
+
+import pytest
+import torch
+from tiny_training import RANKER, SMALL, tiny_workspace
+
+from seminar_core.data.dataset import open_dataset
+from seminar_core.errors import ConfigError, ShapeError, StaleError, UnknownNameError, UnknownRunError
+from seminar_core.training.assembly import gather_material, training_batches
+from seminar_core.training.finetune import finetune
+from seminar_core.training.pretrain import pretrain
+from seminar_core.training.recipe import FinetuneConfig, PretrainConfig, with_values
+from seminar_core.training.run_files import read_card
+from seminar_core.training.runs import load_run
+
+
+def config(**changes):
+    return with_values(FinetuneConfig(), {**RANKER, "steps": 6, "evaluate_every": 3, **changes})
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    made = tiny_workspace(tmp_path_factory.mktemp("finetuned"))
+    pretrain(made, "tiny", "psu", config=with_values(PretrainConfig(), {**SMALL, "steps": 8, "evaluate_every": 4}))
+    return made
+
+
+@pytest.mark.parametrize("model", ["seminar", "seminar-pq", "din", "avgpool", "sim-hard", "sim-soft"])
+def test_a_model_is_trained_from_scratch(workspace, model):
+    answer = finetune(workspace, "tiny", f"scratch-{model}", model=model, config=config())
+    assert {"run", "model", "steps", "seconds", "best_step", "validation", "examples_per_s"} <= answer.keys()
+    assert answer["steps"] == 6 and 0 < answer["validation"]["MRR"] <= 1
+    assert ("first_stage" in answer["losses"]) == (model == "sim-soft")
+
+
+def test_restored_starts_where_the_psu_ended(workspace):
+    finetune(workspace, "tiny", "restored", model="seminar", parent="psu", config=config(keep=8))
+    psu = load_run(workspace, "psu", device="cpu").model
+    before = load_run(workspace, "restored", stage="before", device="cpu").model
+    for name in ("score.query", "score.key", "values.output", "channels.id_embedding", "fusion.logits"):
+        assert torch.equal(psu.state_dict()[name], before.state_dict()[name]), name
+    assert read_card(workspace.run_dir("restored")).parent == "psu"
+
+
+@pytest.mark.parametrize(
+    ("switch", "still"),
+    [
+        ("freeze_embeddings", "channels.id_embedding"),
+        ("freeze_projections", "channels.text_projection.weight"),
+        ("freeze_g", "projections.item"),
+    ],
+)
+def test_each_freeze_keeps_its_part_and_nothing_else(workspace, switch, still):
+    name = f"frozen-{switch}"
+    finetune(workspace, "tiny", name, model="seminar", parent="psu", config=config(**{switch: True}))
+    before, last = (load_run(workspace, name, stage=s, device="cpu").model.state_dict() for s in ("before", "last"))
+    moved = {key for key in before if not torch.equal(before[key], last[key])}
+    assert still not in moved and "mlp.0.weight" in moved
+    others = {"channels.id_embedding", "channels.text_projection.weight", "projections.item"} - {still}
+    assert others <= moved
+
+
+def test_the_psu_decides_the_widths_that_its_tensors_have(workspace):
+    finetune(workspace, "tiny", "widths", model="seminar", parent="psu", config=config(width=32, heads=4))
+    assert load_run(workspace, "widths", device="cpu").config.model.width == 16
+
+
+def test_every_model_sees_the_same_batches(workspace):
+    material = gather_material(open_dataset(workspace, "tiny"), config().encoders)
+    a, b = (training_batches(material, config().batches, seed=3).batch(5) for _ in range(2))
+    assert (a[1].item == b[1].item).all() and (a[0].item == b[0].item).all()
+
+
+def test_hidden_queries_hide_the_rivals_queries_too(workspace):
+    material = gather_material(open_dataset(workspace, "tiny"), config().encoders)
+    _, targets = training_batches(material, config(hide_query=0.5, batch_size=30).batches, seed=0).batch(0)
+    asked = targets.query[targets.valid] > 0
+    assert (asked.all(axis=1) | ~asked.any(axis=1)).all() and asked.any() and not asked.all()
+    _, targets = training_batches(material, config(hide_query=1.0).batches, seed=0).batch(0)
+    assert not targets.query.any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"model": "seminr"}, UnknownNameError, "seminar"),
+        ({"parent": "nobody"}, UnknownRunError, "nobody"),
+        ({"parent": "scratch-din"}, ConfigError, "only a pretrained PSU"),
+    ],
+)
+def test_what_cannot_be_finetuned_is_named(workspace, changes, error, words):
+    with pytest.raises(error, match=words):
+        finetune(workspace, "tiny", "refused", **{"model": "seminar", "config": config(), **changes})
+    assert not workspace.run_dir("refused").exists()
+
+
+def test_a_psu_of_an_older_data_set_is_refused(tmp_path):
+    workspace = tiny_workspace(tmp_path)
+    pretrain(workspace, "tiny", "psu", config=with_values(PretrainConfig(), {**SMALL, "steps": 1}))
+    tiny_workspace(tmp_path, seed=5)
+    with pytest.raises(StaleError, match="was pretrained on version"):
+        finetune(workspace, "tiny", "late", model="seminar", parent="psu", config=config())
+
+
+def test_a_checkpoint_of_another_width_names_both(workspace):
+    from seminar_core.training.assembly import build_ranker
+    from seminar_core.training.checkpoint import load_weights
+
+    material = gather_material(open_dataset(workspace, "tiny"), config().encoders)
+    other = build_ranker(material, "din", config(width=32, heads=2).model, seed=0)
+    with pytest.raises(ShapeError, match=r"16.*32"):
+        load_weights(workspace.run_dir("scratch-din") / "checkpoints" / "best", other, material.fingerprint)

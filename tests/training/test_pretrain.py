@@ -1,0 +1,107 @@
+"""`pretrain` on a tiny data set: what it leaves behind, what it refuses, and that it resumes exactly."""
+
+import pytest
+import torch
+from tiny_training import SMALL, tiny_workspace
+
+from seminar_core.errors import Cancelled, DivergedError, ExistsError, StaleError, UnknownDatasetError
+from seminar_core.files import read_json, read_lines
+from seminar_core.training.pretrain import pretrain
+from seminar_core.training.recipe import PretrainConfig, with_values
+from seminar_core.training.run_files import list_runs, read_card, read_status
+from seminar_core.training.runs import load_run
+from seminar_core.training.session import Orders
+
+
+def config(**changes):
+    return with_values(PretrainConfig(), {**SMALL, **changes})
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory):
+    workspace = tiny_workspace(tmp_path_factory.mktemp("pretrained"))
+    return workspace, pretrain(workspace, "tiny", "psu", config=config())
+
+
+def test_the_answer_has_the_promised_keys(pretrained):
+    _, answer = pretrained
+    assert {"run", "steps", "seconds", "losses", "best_step", "examples_per_s"} <= answer.keys()
+    assert set(answer["losses"]) == {"next_pair", "alignment", "relevance"} and answer["steps"] == 12
+
+
+def test_the_run_directory_says_what_and_how_far(pretrained):
+    workspace, _ = pretrained
+    path = workspace.run_dir("psu")
+    card, status = read_card(path), read_status(path)
+    assert (card.kind, card.dataset, card.seed) == ("psu", "tiny", 0)
+    assert status["state"] == "done" and status["steps"] == 12
+    assert {"step-000000", "best", "last"} <= {p.name for p in (path / "checkpoints").iterdir()}
+    assert any("loss/alignment" in line for line in read_lines(path / "metrics.jsonl"))
+    assert read_json(path / "pretrain.json")["run"] == "psu"
+
+
+def test_before_and_after_are_different_weights_of_one_model(pretrained):
+    workspace, _ = pretrained
+    before, last = (load_run(workspace, "psu", stage=stage, device="cpu") for stage in ("before", "last"))
+    assert (before.step, last.step) == (0, 12)
+    assert not torch.equal(before.model.score.query, last.model.score.query)
+    assert torch.equal(before.model.channels.text_items, last.model.channels.text_items)
+
+
+def test_a_taken_name_is_refused_and_replaced_only_when_asked(pretrained):
+    workspace, _ = pretrained
+    with pytest.raises(ExistsError, match=r"'psu' exists") as caught:
+        pretrain(workspace, "tiny", "psu", config=config())
+    assert "--overwrite" in caught.value.hint
+    created = read_card(workspace.run_dir("psu")).created
+    assert pretrain(workspace, "tiny", "other", config=config(steps=2))["steps"] == 2
+    assert pretrain(workspace, "tiny", "other", config=config(steps=3), orders=Orders(overwrite=True))["steps"] == 3
+    assert read_card(workspace.run_dir("psu")).created == created
+
+
+def test_an_objective_that_is_off_is_not_in_the_losses(pretrained):
+    workspace, _ = pretrained
+    answer = pretrain(workspace, "tiny", "next-only", config=config(alignment=0, relevance=0, steps=5))
+    assert answer["losses"]["alignment"] is None and answer["losses"]["next_pair"] > 0
+
+
+def test_a_cancelled_run_is_stopped_and_goes_on_to_the_same_weights(pretrained):
+    workspace, _ = pretrained
+
+    def progress(done, total, message):
+        if done == 7:
+            raise Cancelled("asked to stop", hint="resume")
+
+    with pytest.raises(Cancelled):
+        pretrain(workspace, "tiny", "halved", config=config(), orders=Orders(progress=progress))
+    assert read_status(workspace.run_dir("halved"))["state"] == "stopped"
+    answer = pretrain(workspace, "tiny", "halved", config=config(), orders=Orders(resume=True))
+    assert answer["steps"] == 12
+    whole, parts = (load_run(workspace, name, stage="last", device="cpu").model for name in ("psu", "halved"))
+    for name, value in whole.state_dict().items():
+        assert torch.allclose(value, parts.state_dict()[name], atol=1e-6), name
+
+
+def test_a_diverged_run_is_failed_and_keeps_its_best(pretrained):
+    workspace, _ = pretrained
+    with pytest.raises(DivergedError, match="not finite"):
+        pretrain(workspace, "tiny", "hot", config=config(embedding_std=1e30))
+    status = read_status(workspace.run_dir("hot"))
+    assert status["state"] == "failed" and status["error"]["kind"] == "diverged"
+
+
+def test_resuming_with_another_vocabulary_is_refused(pretrained, tmp_path):
+    workspace = tiny_workspace(tmp_path)
+    pretrain(workspace, "tiny", "psu", config=config(steps=2))
+    tiny_workspace(tmp_path, seed=9)
+    with pytest.raises(StaleError, match="dataset_hash"):
+        pretrain(workspace, "tiny", "psu", config=config(), orders=Orders(resume=True))
+    assert [row["stale"] for row in list_runs(workspace)["runs"]] == [True]
+    with pytest.raises(StaleError, match="was trained on version"):
+        load_run(workspace, "psu", device="cpu")
+
+
+def test_an_unknown_data_set_leaves_nothing_behind(workspace):
+    with pytest.raises(UnknownDatasetError):
+        pretrain(workspace, "none", "psu", config=config())
+    assert not workspace.run_dir("psu").exists()

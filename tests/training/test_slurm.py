@@ -1,0 +1,157 @@
+"""A real job on a real one-node Slurm: it runs, is cancelled, is requeued and goes on; `make test-slurm`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from slurm_node import SlurmNode
+from tiny_training import SMALL, tiny_workspace
+
+from seminar_core.errors import NotReadyError
+from seminar_core.files import read_json
+from seminar_core.training import engines, jobs
+from seminar_core.workspace import Workspace
+
+pytestmark = pytest.mark.slurm
+ROOT = Path(__file__).resolve().parents[2]
+DOUBLE = Path(__file__).with_name("job_double.py")
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmNode]:
+    pytest.importorskip("submitit", reason="submitit is not installed: pip install submitit==1.5.4")
+    started = SlurmNode(tmp_path_factory.mktemp("slurm"))
+    if started.reason is not None:
+        pytest.skip(started.reason)
+    yield started
+    started.stop()
+
+
+@pytest.fixture(autouse=True)
+def double(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "runner_command", lambda job_dir: [sys.executable, str(DOUBLE), str(job_dir)])
+
+
+def words(run: str = "r", **told: object) -> list[str]:
+    options = [word for key, value in told.items() for word in ("--set", f"{key}={value}")]
+    return ["pretrain", "--dataset", "small", "--run", run, *options]
+
+
+def wait_for(what: Callable[[], bool], seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.1)
+
+
+def state(workspace: Workspace, job: str) -> str:
+    return jobs.show(workspace, job)["state"]
+
+
+def steps_seen(workspace: Workspace, run: str = "r") -> list[int]:
+    path = workspace.run_dir(run) / "seen.txt"
+    return [int(line) for line in path.read_text().split()] if path.exists() else []
+
+
+def slurm_number(workspace: Workspace, job: str) -> str:
+    return read_json(workspace.job_dir(job) / "engine.json")["slurm_job"]
+
+
+def test_the_cluster_runs_a_job_with_the_same_folder(node: SlurmNode, workspace: Workspace):
+    job = jobs.start(workspace, words(steps=5), engine="slurm")["job"]
+    wait_for(lambda: state(workspace, job) == "done")
+    row = jobs.show(workspace, job)
+    assert (row["engine"], row["step"], row["attempt"], row["error"]) == ("slurm", 5, 1, None)
+    assert read_json(workspace.job_dir(job) / "result.json") == {"run": "r", "steps": 5}
+
+
+def test_cancel_stops_a_running_job_within_ten_seconds_and_resume_continues_it(node: SlurmNode, workspace: Workspace):
+    job = jobs.start(workspace, words(steps=60, pause=0.1), engine="slurm")["job"]
+    wait_for(lambda: len(steps_seen(workspace)) >= 3)
+    assert state(workspace, job) == "running"
+    began = time.monotonic()
+    assert jobs.cancel(workspace, job)["state"] == "stopped"
+    assert time.monotonic() - began < 10
+    wait_for(lambda: node.ask("squeue", "--noheader", "--jobs", slurm_number(workspace, job)) == "", 20)
+    jobs.resume(workspace, job)
+    wait_for(lambda: state(workspace, job) == "done")
+    assert steps_seen(workspace) == list(range(60))
+
+
+def test_a_requeued_job_goes_on_from_its_checkpoint(node: SlurmNode, workspace: Workspace):
+    job = jobs.start(workspace, words(steps=40, pause=0.1), engine="slurm")["job"]
+    wait_for(lambda: len(steps_seen(workspace)) >= 3)
+    number = slurm_number(workspace, job)
+    node.ask("scontrol", "requeue", number)
+    wait_for(lambda: state(workspace, job) == "queued")
+
+    def begun_again() -> bool:
+        node.ask("scontrol", "update", f"jobid={number}", "starttime=now")  # Slurm holds a requeued job for 120 s
+        return jobs.show(workspace, job)["attempt"] == 2
+
+    wait_for(begun_again, 200)
+    wait_for(lambda: state(workspace, job) == "done")
+    assert jobs.show(workspace, job)["attempt"] == 2
+    seen = steps_seen(workspace)
+    assert sorted(set(seen)) == list(range(40)) and len(seen) <= 42
+
+
+def test_a_job_waiting_for_the_cluster_is_queued_and_can_be_cancelled(node: SlurmNode, workspace: Workspace):
+    node.ask("scontrol", "update", "partitionname=all", "state=down")
+    job = jobs.start(workspace, words(steps=5), engine="slurm")["job"]
+    assert state(workspace, job) == "queued"
+    assert jobs.cancel(workspace, job)["state"] == "stopped"
+    node.ask("scontrol", "update", "partitionname=all", "state=up")
+
+
+def test_a_job_killed_on_its_node_is_lost(node: SlurmNode, workspace: Workspace):
+    job = jobs.start(workspace, words(steps=600, pause=0.1), engine="slurm")["job"]
+    wait_for(lambda: len(steps_seen(workspace)) >= 2)
+    os.kill(jobs.show(workspace, job)["pid"], signal.SIGKILL)
+    wait_for(lambda: state(workspace, job) == "lost")
+
+
+def test_a_job_taken_off_by_the_cluster_stops_at_a_checkpoint(node: SlurmNode, workspace: Workspace):
+    job = jobs.start(workspace, words(steps=600, pause=0.1), engine="slurm")["job"]
+    wait_for(lambda: len(steps_seen(workspace)) >= 2)
+    node.ask("scancel", "--full", slurm_number(workspace, job))
+    wait_for(lambda: state(workspace, job) == "stopped")
+    assert (workspace.run_dir("r") / "stopped_at").exists()
+
+
+def test_a_refusing_cluster_is_a_named_error_and_the_job_failed(
+    node: SlurmNode, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("SBATCH_PARTITION", "nowhere")
+    with pytest.raises(NotReadyError, match="the cluster refused the job"):
+        jobs.start(workspace, words(steps=5), engine="slurm")
+    row = jobs.rows(workspace)[0]
+    assert row["state"] == "failed" and row["error"]["kind"] == "not_ready"
+
+
+def test_two_tasks_of_srun_train_one_run(node: SlurmNode, tmp_path: Path):
+    if (os.cpu_count() or 1) < 2:
+        pytest.skip("two tasks need two cores")
+    tiny_workspace(tmp_path)
+    settings = {**SMALL, "steps": 4, "evaluate_every": 4, "seconds": 1e6}
+    line = [sys.executable, "-m", "seminar_core", "pretrain", "--dataset", "tiny", "--run", "both", "--json"]
+    line += ["--workspace", str(tmp_path / "workspace")]
+    line += [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    done = subprocess.run(
+        ["srun", "--ntasks", "2", *line],
+        env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    (only,) = done.stdout.splitlines()
+    answer = json.loads(only)
+    assert (answer["processes"], answer["steps"]) == (2, 4)
+    assert read_json(tmp_path / "workspace" / "runs" / "both" / "status.json")["state"] == "done"
