@@ -1,0 +1,1 @@
+"""The command line: every command calls the same core functions as the app."""

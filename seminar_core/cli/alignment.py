@@ -1,0 +1,87 @@
+"""Commands about alignment: `gap`, `worklist`, `map`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import UnknownNameError
+from ..workspace import Workspace
+from .main import command, report_progress
+
+RunOption = Annotated[str, typer.Option("--run", help="Name of a run; `runs` lists them.")]
+StageOption = Annotated[
+    str | None, typer.Option("--stage", help="after, before or finetuned; else the first that the run has.")
+]
+FORMATS = ("table", "embedding-atlas", "projector")
+
+
+def gap(
+    workspace: Workspace,
+    run: RunOption,
+    stage: StageOption = None,
+    correction: Annotated[
+        str, typer.Option("--correction", help="none, centred or procrustes: what remains after it?")
+    ] = "none",
+    seed: Annotated[int, typer.Option("--seed", help="Decides resampling and samples.")] = 0,
+) -> dict[str, Any]:
+    """The number card of alignment: how far apart the modalities are."""
+    from ..diagnostics import alignment
+
+    return alignment.gap(workspace, run, stage, correction=correction, seed=seed)
+
+
+def worklist(
+    workspace: Workspace,
+    run: RunOption,
+    of: Annotated[str, typer.Option("--of", help="items or people")] = "items",
+    stage: StageOption = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many rows.")] = 50,
+) -> dict[str, Any]:
+    """Items or people whose modalities disagree most, with a likely reason."""
+    from ..diagnostics import alignment
+
+    return alignment.worklist(workspace, run, of=of, stage=stage, limit=limit)
+
+
+def map_(
+    workspace: Workspace,
+    run: RunOption,
+    out: Annotated[Path, typer.Option("--out", help="Parquet file to write; a directory for --format projector.")],
+    stages: Annotated[
+        str | None, typer.Option("--stages", help="Stages on one joint layout, by commas; else before,after.")
+    ] = None,
+    method: Annotated[str, typer.Option("--method", help="umap or pca")] = "umap",
+    seed: Annotated[int, typer.Option("--seed", help="Decides the sample and the layout.")] = 0,
+    format: Annotated[str, typer.Option("--format", help="table, embedding-atlas or projector")] = "table",
+) -> dict[str, Any]:
+    """Coordinates of all modalities on one joint map."""
+    if format not in FORMATS:
+        raise UnknownNameError("format", format, FORMATS)
+    from ..diagnostics import alignment, map_export
+    from ..diagnostics.map_store import MapRequest
+
+    started = time.perf_counter()
+    known = alignment.stages_of(workspace, run)
+    names = stages.split(",") if stages else [n for n in ("before", "after", "finetuned") if n in known][:2]
+    key, layout, dataset = alignment.draw(
+        workspace, run, names, request=MapRequest(method=method, seed=seed), progress=report_progress()
+    )
+    if format == "projector":
+        map_export.write_projector(layout, dataset.item_ids, dataset.titles, dataset.picture, out)
+    elif format == "embedding-atlas":
+        map_export.write_table(map_export.embedding_atlas_table(layout, dataset.item_ids, dataset.titles), out)
+    else:
+        map_export.write_table(map_export.map_table(layout, dataset.item_ids), out)
+    facts = {**layout.facts, "seconds": time.perf_counter() - started, "fit_seconds": layout.facts["seconds"]}
+    return {"run": run, "map": key, "out": out, "format": format, **facts}
+
+
+def register(app: typer.Typer) -> None:
+    """Add this area's commands."""
+    command(app, "gap")(gap)
+    command(app, "worklist")(worklist)
+    command(app, "map")(map_)

@@ -1,0 +1,75 @@
+"""The command `bench`: the figures that the README claims, measured again."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import NotReadyError, UnknownNameError
+from ..workspace import Workspace
+from .main import command
+
+AREAS = {
+    "retrieval": ("..retrieval.benchmark", "run"),
+    "training": ("..training.speed_benchmark", "run_training"),
+    "evaluation": ("..training.speed_benchmark", "run_evaluation"),
+    "import": ("..data.import_benchmark", "run"),
+}
+ALIGNMENT = Path(__file__).resolve().parents[2] / "benchmarks" / "alignment_speed.py"
+APP = Path(__file__).resolve().parents[2] / "benchmarks" / "app_speed.py"
+
+
+def bench(
+    workspace: Workspace,
+    area: Annotated[str, typer.Argument(help="retrieval, training, evaluation, import or app.")],
+    full: Annotated[bool, typer.Option("--full", help="Every size; without it within two minutes.")] = False,
+) -> dict[str, Any]:
+    """Measure the figures that the README claims."""
+    if area == "app":
+        return bench_app(full)
+    if area not in AREAS:
+        raise UnknownNameError("benchmark", area, [*AREAS, "app"])
+    module, function = AREAS[area]
+    answer = getattr(import_module(module, __package__), function)(full)
+    assert isinstance(answer, dict)
+    return answer
+
+
+def bench_app(full: bool) -> dict[str, Any]:
+    """Drive the real app in a real browser, in processes of their own: the core knows no Streamlit.
+
+    Raises:
+        NotReadyError: it could not be measured, with its own words.
+    """
+    answer = measured(APP, *(["--full"] if full else []))
+    if full:
+        answer["rows"] += measured(ALIGNMENT)["rows"]
+    return answer
+
+
+def measured(script: Path, *words: str) -> dict[str, Any]:
+    """The JSON that a benchmark script prints."""
+    done = subprocess.run(
+        [sys.executable, str(script), *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason was given"])[-1]
+        raise NotReadyError(f"the app could not be measured: {reason}", hint="install Chromium, or set CHROMIUM to it")
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    command(app, "bench")(bench)

@@ -1,0 +1,107 @@
+"""Commands about data: `sample`, `import`, `datasets`, `report`, `people`, `life`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import UnknownNameError
+from ..workspace import Workspace
+from .main import command, report_progress
+
+DatasetOption = Annotated[str, typer.Option("--dataset", help="Name of a data set; `datasets` lists them.")]
+
+
+def sample(
+    workspace: Workspace,
+    out: Annotated[Path | None, typer.Option("--out", help="Where to write; else the bundled sample_data/.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.")] = 0,
+    people: Annotated[int, typer.Option("--people", min=1, help="How many people.")] = 400,
+    noise: Annotated[bool, typer.Option("--noise", help="Nothing to learn but item frequencies.")] = False,
+) -> dict[str, Any]:
+    """Write the bundled sample data set anew."""
+    from ..data.dataset import sample_directory
+    from ..data.synthetic import write_sample
+
+    return write_sample(out or sample_directory(), seed=seed, people=people, noise=noise)
+
+
+def import_(
+    workspace: Workspace,
+    format: Annotated[str, typer.Argument(help="table or movielens.")],
+    path: Annotated[Path, typer.Argument(help="Directory (or events file) to read.")],
+    name: Annotated[str, typer.Option("--name", help="Name of the data set; an existing one is replaced.")],
+    rejected: Annotated[Path | None, typer.Option("--rejected", help="CSV for the rows that cannot be used.")] = None,
+) -> dict[str, Any]:
+    """Import a data set."""
+    from ..data.importers import IMPORTERS
+
+    if format not in IMPORTERS:
+        raise UnknownNameError("format", format, IMPORTERS)
+    return IMPORTERS[format](workspace, path, name, rejected, report_progress())
+
+
+def datasets(workspace: Workspace) -> dict[str, Any]:
+    """List the data sets of the workspace."""
+    from ..data.dataset import list_datasets
+
+    return {"datasets": list_datasets(workspace)}
+
+
+def report(workspace: Workspace, dataset: DatasetOption) -> dict[str, Any]:
+    """Say what a data set holds and what is wrong with it."""
+    from ..data.dataset import open_dataset
+    from ..data.report import report as data_report
+
+    return data_report(open_dataset(workspace, dataset, report_progress()))
+
+
+def people(
+    workspace: Workspace,
+    dataset: DatasetOption,
+    query: Annotated[str | None, typer.Option("--query", help="Only people with a search that contains this.")] = None,
+    sort: Annotated[str, typer.Option("--sort", help="length, gap or pq-loss.")] = "length",
+    run: Annotated[str | None, typer.Option("--run", help="The run that gap and pq-loss come from.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many people at most.")] = 50,
+) -> dict[str, Any]:
+    """Find people."""
+    from ..data.dataset import open_dataset
+    from ..data.people import find_people
+
+    opened = open_dataset(workspace, dataset, report_progress())
+    if run is None:
+        return {"people": find_people(opened, query, sort, limit)}
+    from ..diagnostics.population import population
+
+    rows = population(workspace, run)["people"]
+    gap, pq_loss = ({row["person"]: row[key] for row in rows} for key in ("gap", "pq_loss"))
+    return {"people": find_people(opened, query, sort, limit, gap=gap, pq_loss=pq_loss)}
+
+
+def life(
+    workspace: Workspace,
+    dataset: DatasetOption,
+    person: Annotated[str, typer.Option("--person", help="Person id as in the source data.")],
+    start: Annotated[int | None, typer.Option("--from", help="First event; negative counts from the end.")] = None,
+    stop: Annotated[int | None, typer.Option("--to", help="Event after the last one shown.")] = None,
+) -> dict[str, Any]:
+    """Show one life, newest event last."""
+    from ..data.dataset import open_dataset
+    from ..data.life_pages import life as life_of
+
+    return life_of(open_dataset(workspace, dataset, report_progress()), person, start, stop)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    for name, function in (
+        ("sample", sample),
+        ("import", import_),
+        ("datasets", datasets),
+        ("report", report),
+        ("people", people),
+        ("life", life),
+    ):
+        command(app, name)(function)

@@ -1,0 +1,83 @@
+"""The process of one background job: `python -m seminar_core.cli.job_runner JOBDIR`.
+
+Command line. Engines start it; people do not. It carries out the job's words with the very functions that the command
+line calls, so that a job and a typed command cannot differ, and keeps the answer as the job's `result.json`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..errors import SeminarError
+from ..training.job_process import run_job
+from ..training.job_state import JobSpec
+
+
+class RelayedError(SeminarError):
+    """The error that the command answered with, carried on with its own kind."""
+
+    def __init__(self, kind: str, message: str, hint: str):
+        super().__init__(message, hint=hint)
+        self.kind = kind
+
+
+def words_to_continue(words: tuple[str, ...], run_dir: Path) -> list[str]:
+    """The words of a further attempt: continue from the last checkpoint, or begin again when there is none."""
+    kept = [word for word in words if word != "--overwrite"]
+    if words[0] not in ("pretrain", "finetune"):
+        return list(words)
+    if (run_dir / "checkpoints" / "last").is_dir():
+        return [*kept, "--resume"]
+    return [*kept, "--overwrite"] if run_dir.exists() else kept
+
+
+def execute(spec: JobSpec, continuing: bool) -> dict[str, Any]:
+    """Carry out the words in this process and return the command's answer.
+
+    Raises:
+        RelayedError: the command answered with an error.
+    """
+    import typer.main
+
+    from . import main
+
+    if spec.folder:
+        os.chdir(spec.folder)
+    words = list(spec.words)
+    if continuing:
+        words = words_to_continue(spec.words, Path(spec.workspace) / "runs" / (spec.run or "-"))
+    main.load_areas()
+    heard = io.StringIO()
+    with contextlib.redirect_stdout(heard):
+        status = typer.main.get_command(main.app).main(
+            args=[*words, "--json", "--workspace", spec.workspace], prog_name="seminar_core", standalone_mode=False
+        )
+    lines = [line for line in heard.getvalue().splitlines() if line.startswith("{")]
+    answer = json.loads(lines[-1]) if lines else {}
+    if "error" in answer:
+        raise RelayedError(**answer["error"])
+    if status:
+        raise RelayedError("crash", f"the command ended with status {status}", "read the job's log")
+    return answer
+
+
+def log_to(path: Path) -> None:
+    """Send this process's standard output and standard error to the job's log, whoever started it."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.close(file)
+
+
+if __name__ == "__main__":
+    job = Path(sys.argv[1])
+    log_to(job / "log")
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    sys.exit(run_job(job, execute))
