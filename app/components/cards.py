@@ -1,0 +1,162 @@
+"""Cards of events with pictures, grouped under headings; a card can be chosen with mouse or keyboard.
+
+A Streamlit component (v2): data goes in as JSON and is written with `textContent`, so markup in a title or a query is
+shown as text. What comes back is the id of the chosen card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypedDict
+
+import streamlit as st
+
+NAME = "seminar_cards"
+
+
+class Card(TypedDict, total=False):
+    """One event or item.
+
+    Fields:
+        id: what `on_choose` gets; a card without id cannot be chosen.
+        image: data URI, or empty for a drawn placeholder.
+        title: first line.
+        query: the query that led there, shown as a quotation.
+        lines: further short lines.
+        mark: a short sign in the corner (shape as well as colour), for instance `✓ kept`.
+        tone: one of `same`, `lost`, `gained`, `plain`; sets the colour of the edge.
+        chosen: drawn as chosen.
+    """
+
+    id: str
+    image: str
+    title: str
+    query: str
+    lines: list[str]
+    mark: str
+    tone: str
+    chosen: bool
+
+
+class Group(TypedDict, total=False):
+    """Cards under one heading, with a note beside it."""
+
+    heading: str
+    note: str
+    cards: list[Card]
+
+
+CSS = """
+.groups { display: flex; flex-direction: column; gap: .9rem; font-family: var(--st-font); color: var(--st-text-color); }
+.head { display: flex; gap: .6rem; align-items: baseline; flex-wrap: wrap; margin-bottom: .35rem; }
+.head b { font-size: .95rem; overflow-wrap: anywhere; }
+.head span { font-size: .8rem; opacity: .75; }
+.row { display: grid; gap: .5rem; grid-template-columns: repeat(auto-fill, minmax(var(--card, 13rem), 1fr)); }
+.groups.strip { flex-flow: row wrap; gap: .9rem 1.1rem; }
+.strip section { max-width: 100%; }
+.strip .row { display: flex; overflow-x: auto; padding-bottom: .35rem; }
+.strip .card { flex: 0 0 7.2rem; flex-direction: column; }
+.strip .card img, .strip .card .none { width: 100%; height: 5.2rem; }
+.card { display: flex; gap: .55rem; text-align: left; align-items: flex-start; padding: .45rem; border-radius: .5rem;
+  border: 1px solid var(--st-border-color); border-left: 4px solid var(--tone, var(--st-border-color));
+  background: var(--st-background-color); color: inherit; font: inherit; min-width: 0; cursor: default; }
+button.card { cursor: pointer; }
+button.card:hover { background: var(--st-secondary-background-color); }
+button.card:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 1px; }
+.card.chosen { box-shadow: 0 0 0 2px var(--st-primary-color); }
+.card img, .card .none { width: 3.6rem; height: 3.6rem; object-fit: cover; border-radius: .35rem; flex: none;
+  background: var(--st-secondary-background-color); }
+.card .none { display: grid; place-items: center; font-size: .62rem; opacity: .7; }
+.words { min-width: 0; flex: 1; display: flex; flex-direction: column; gap: .1rem; width: 100%; }
+.title { font-size: .84rem; font-weight: 600; line-height: 1.2; overflow: hidden; display: -webkit-box;
+  -webkit-line-clamp: 2; -webkit-box-orient: vertical; overflow-wrap: anywhere; }
+.query { font-size: .78rem; font-style: italic; opacity: .85; overflow: hidden;
+  text-overflow: ellipsis; white-space: nowrap; }
+.line { font-size: .75rem; opacity: .78; font-variant-numeric: tabular-nums; }
+.mark { font-size: .72rem; font-weight: 600; }
+.same { --tone: #0072b2; } .lost { --tone: #d55e00; } .gained { --tone: #009e73; }
+"""
+
+JS = """
+export default function(component) {
+  const { data, parentElement, setTriggerValue } = component;
+  const el = (tag, cls, text) => {
+    const node = document.createElement(tag);
+    if (cls) node.className = cls;
+    if (text !== undefined) node.textContent = text;
+    return node;
+  };
+  const root = el("div", "groups" + (data.strip ? " strip" : ""));
+  root.style.setProperty("--card", data.width);
+  for (const group of data.groups) {
+    const section = el("section");
+    if (group.heading) {
+      const head = el("div", "head");
+      head.append(el("b", "", group.heading), el("span", "", group.note || ""));
+      section.append(head);
+    }
+    const row = el("div", "row");
+    for (const card of group.cards) {
+      const node = el(card.id === undefined ? "div" : "button",
+        ["card", card.tone || "", card.chosen ? "chosen" : ""].join(" ").trim());
+      if (card.id !== undefined) {
+        node.type = "button";
+        node.dataset.id = card.id;
+        node.setAttribute("aria-pressed", card.chosen ? "true" : "false");
+        node.onclick = () => setTriggerValue("chosen", card.id);
+      }
+      if (card.image) {
+        const image = el("img");
+        image.src = card.image; image.alt = card.title || "picture"; image.loading = "lazy";
+        node.append(image);
+      } else {
+        node.append(el("span", "none", "no picture"));
+      }
+      const words = el("span", "words");
+      words.append(el("span", "title", card.title || "(no title)"));
+      if (card.query) words.append(el("span", "query", "“" + card.query + "”"));
+      for (const line of card.lines || []) words.append(el("span", "line", line));
+      if (card.mark) words.append(el("span", "mark", card.mark));
+      node.append(words);
+      row.append(node);
+    }
+    section.append(row);
+    root.append(section);
+  }
+  parentElement.querySelectorAll(".groups").forEach((old) => old.remove());
+  parentElement.append(root);
+}
+"""
+
+_mount: Callable[..., Any] | None = None
+
+
+def cards(
+    groups: list[Group],
+    *,
+    key: str,
+    on_choose: Callable[[str], None] | None = None,
+    strip: bool = False,
+    width: str = "13rem",
+) -> None:
+    """Draw `groups`; `on_choose(card id)` is called when a card with an id is chosen.
+
+    Args:
+        groups: headings and their cards.
+        key: widget key, unique on the page.
+        on_choose: runs before the page is drawn again.
+        strip: small groups beside each other, each one scrolling row, instead of a grid.
+        width: smallest width of a card in the grid (CSS length).
+    """
+    global _mount
+    if _mount is None:
+        _mount = st.components.v2.component(NAME, css=CSS, js=JS)
+
+    def chosen() -> None:
+        value = st.session_state[key].get("chosen")
+        if value is not None and on_choose is not None:
+            on_choose(str(value))
+
+    if on_choose is None:
+        groups = [{**g, "cards": [{k: v for k, v in c.items() if k != "id"} for c in g["cards"]]} for g in groups]
+    _mount(key=key, data={"groups": groups, "strip": strip, "width": width}, on_chosen_change=chosen)

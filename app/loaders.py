@@ -1,0 +1,324 @@
+"""The only caches of the app: what is read from the workspace, kept under the content it was read from.
+
+Every function takes plain names and returns what the core returned; keys carry the data set's hash or the run's last
+change, so a replaced data set or a retrained run is never shown from memory. Core modules that pull torch, faiss or
+duckdb are imported where they are used: the first screen does not wait for them.
+"""
+
+from __future__ import annotations
+
+import threading
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from seminar_core.files import read_json
+from seminar_core.workspace import Workspace, default_workspace
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from seminar_core.data.dataset import Dataset
+    from seminar_core.diagnostics.search_trace import Question, Trace
+    from seminar_core.diagnostics.study import Study
+
+SAMPLE = "sample"
+ENTRIES = 64
+
+
+def workspace() -> Workspace:
+    """The workspace that the app serves: `$SEMINAR_WORKSPACE`, else `./workspace`."""
+    return default_workspace()
+
+
+def dataset_key(name: str) -> str:
+    """Content hash that `name` points to now; empty when it has not been imported."""
+    pointer = workspace().dataset_dir(name) / "dataset.json"
+    return str(read_json(pointer)["current"]) if pointer.is_file() else ""
+
+
+def run_key(name: str) -> str:
+    """What changes when run `name` changes: the times of its description, status and codebooks."""
+    folder = workspace().run_dir(name)
+    parts = [folder / "run.json", folder / "status.json", folder / "codebooks", folder / "checkpoints"]
+    return ",".join(str(p.stat().st_mtime_ns) if p.exists() else "-" for p in parts)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _dataset(root: str, name: str, key: str) -> Dataset:
+    from seminar_core.data.dataset import open_dataset
+
+    return open_dataset(Workspace(Path(root)), name)
+
+
+def dataset(name: str) -> Dataset:
+    """The data set `name`, opened once per content.
+
+    Raises:
+        UnknownDatasetError: the workspace does not hold it.
+    """
+    key = dataset_key(name)
+    if not key:
+        from seminar_core.data.dataset import open_dataset
+
+        opened = open_dataset(workspace(), name)
+        return _dataset(str(workspace().root), name, opened.hash)
+    return _dataset(str(workspace().root), name, key)
+
+
+def dataset_names() -> list[str]:
+    """Names of the data sets that can be chosen, the bundled sample first."""
+    folder = workspace().datasets
+    made = sorted(p.parent.name for p in folder.glob("*/dataset.json")) if folder.is_dir() else []
+    return [SAMPLE, *(name for name in made if name != SAMPLE)]
+
+
+def runs(dataset_name: str | None = None) -> list[dict[str, Any]]:
+    """The workspace's runs as the command `runs` lists them, newest first; of one data set where it is named."""
+    from seminar_core.training.run_files import list_runs
+
+    found = sorted(list_runs(workspace())["runs"], key=lambda row: str(row.get("created") or ""), reverse=True)
+    return [row for row in found if dataset_name is None or row["dataset"] == dataset_name]
+
+
+@st.cache_resource(max_entries=8, show_spinner="Opening the run …")
+def _run(root: str, name: str, key: str) -> Any:
+    return import_module("seminar_core.training.runs").load_run(Workspace(Path(root)), name)
+
+
+def run(name: str) -> Any:
+    """The trained run `name`, loaded once per content.
+
+    Raises:
+        UnknownRunError: the workspace does not hold it.
+    """
+    return _run(str(workspace().root), name, run_key(name))
+
+
+@st.cache_data(max_entries=ENTRIES, show_spinner="Reading the data set …")
+def _report(root: str, name: str, key: str) -> dict[str, Any]:
+    from seminar_core.data.report import report as build
+
+    return build(dataset(name))
+
+
+def report(name: str) -> dict[str, Any]:
+    """The data report of data set `name`, as the command `report` answers."""
+    return _report(str(workspace().root), name, dataset(name).hash)
+
+
+@st.cache_data(max_entries=ENTRIES, show_spinner="Looking for people …")
+def _people(root: str, name: str, key: str, query: str, sort: str, run_name: str, run_at: str) -> list[dict[str, Any]]:
+    from seminar_core.data.people import find_people
+
+    opened = dataset(name)
+    gap = pq_loss = None
+    if run_name:
+        rows = population(run_name)["people"]
+        gap, pq_loss = ({row["person"]: row[column] for row in rows} for column in ("gap", "pq_loss"))
+    return find_people(opened, query or None, sort, max(opened.n_people, 1), gap=gap, pq_loss=pq_loss)
+
+
+def people(name: str, query: str, sort: str, run_name: str = "") -> list[dict[str, Any]]:
+    """All people that were found, in order, as the command `people` lists them."""
+    asked = run_name if sort != "length" else ""
+    at = run_key(asked) if asked else ""
+    return _people(str(workspace().root), name, dataset(name).hash, query, sort, asked, at)
+
+
+@st.cache_data(max_entries=ENTRIES, show_spinner=False)
+def _sparklines(root: str, name: str, key: str, people: tuple[str, ...]) -> list[list[int]]:
+    from seminar_core.diagnostics.lifeline import sparkline
+
+    opened = dataset(name)
+    return [sparkline(opened.store.life(opened.person_row(person)).time_s) for person in people]
+
+
+def sparklines(name: str, people: tuple[str, ...]) -> list[list[int]]:
+    """Activity over the life of each person."""
+    return _sparklines(str(workspace().root), name, dataset(name).hash, people)
+
+
+@st.cache_data(max_entries=ENTRIES, show_spinner=False)
+def _life_facts(root: str, name: str, key: str, person: str) -> Any:
+    from seminar_core.diagnostics.lifeline import facts
+
+    opened = dataset(name)
+    return facts(opened.store.life(opened.person_row(person)))
+
+
+def life_facts(name: str, person: str) -> Any:
+    """A life in numbers: events, searches, items, sessions, days."""
+    return _life_facts(str(workspace().root), name, dataset(name).hash, person)
+
+
+def event_frame(name: str, person: str, events: np.ndarray, zone: str) -> pd.DataFrame:
+    """Events at these positions as a table: event, time in `zone`, search, action, title, query, label, item."""
+    from seminar_core.diagnostics.lifeline import event_table
+
+    opened = dataset(name)
+    table = event_table(opened, opened.store.life(opened.person_row(person)), events)
+    table["time"] = table["time"].dt.tz_convert(zone).dt.tz_localize(None)
+    return table
+
+
+@st.cache_data(max_entries=ENTRIES, show_spinner="Clustering interests …")
+def _interests(root: str, name: str, key: str, person: str) -> Any:
+    from seminar_core.diagnostics.interests import life_interests
+
+    return life_interests(dataset(name), person)
+
+
+def interests(name: str, person: str) -> Any:
+    """Interests of a life over time, named."""
+    return _interests(str(workspace().root), name, dataset(name).hash, person)
+
+
+STUDY_LOCK = threading.Lock()
+
+
+@st.cache_resource(max_entries=4, show_spinner="Opening the run …")
+def _study(root: str, run_name: str, key: str) -> Study:
+    from seminar_core.diagnostics.study import open_study
+
+    return open_study(Workspace(Path(root)), run_name)
+
+
+def study(run_name: str) -> Study:
+    """A run opened for retrieval, once per content; answer questions through `trace`, which takes turns.
+
+    Raises:
+        UnknownRunError, StaleError, NotReadyError: it cannot be opened.
+    """
+    return _study(str(workspace().root), run_name, run_key(run_name))
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def _trace(root: str, run_name: str, key: str, asked: str, _question: Question) -> Trace:
+    from seminar_core.diagnostics.search_trace import trace as answer
+
+    opened = study(run_name)
+    with STUDY_LOCK:
+        return answer(opened, _question)
+
+
+def trace(run_name: str, question: Question) -> Trace:
+    """Exact beside approximate for one question, as the command `retrieve` finds it."""
+    return _trace(str(workspace().root), run_name, run_key(run_name), repr(question), question)
+
+
+@st.cache_data(max_entries=ENTRIES, show_spinner="Ranking the whole catalogue …")
+def _top_items(root: str, run_name: str, key: str, asked: str, _question: Question) -> list[dict[str, Any]]:
+    from seminar_core.diagnostics.targets import top_items as rank
+
+    opened = study(run_name)
+    with STUDY_LOCK:
+        return rank(opened, _question)
+
+
+def top_items(run_name: str, question: Question) -> list[dict[str, Any]]:
+    """The model's first choices for a person at a time."""
+    return _top_items(str(workspace().root), run_name, run_key(run_name), repr(question), question)
+
+
+@st.cache_data(max_entries=ENTRIES, show_spinner=False)
+def _find_items(root: str, name: str, key: str, text: str) -> tuple[list[int], int]:
+    from seminar_core.diagnostics.targets import find_items
+
+    return find_items(dataset(name), text)
+
+
+def find_items(name: str, text: str) -> tuple[list[int], int]:
+    """Item rows whose title or id contains `text`, and how many there are."""
+    return _find_items(str(workspace().root), name, dataset(name).hash, text)
+
+
+@st.cache_data(max_entries=8, show_spinner="Measuring every person …")
+def _population(root: str, run_name: str, key: str, spec: str) -> dict[str, Any]:
+    from seminar_core.diagnostics.population import population as measure
+
+    opened = study(run_name)
+    with STUDY_LOCK:
+        return measure(Workspace(Path(root)), run_name, spec=spec, study=opened)
+
+
+def population(run_name: str, spec: str | None = None) -> dict[str, Any]:
+    """PQ loss, length and gap of every person, as the command `population` answers."""
+    from seminar_core.retrieval.spec import DEFAULT
+
+    return _population(str(workspace().root), run_name, run_key(run_name), spec or DEFAULT)
+
+
+@st.cache_data(max_entries=ENTRIES, show_spinner="Measuring every specification …")
+def _frontier(root: str, run_name: str, key: str, person: str) -> dict[str, Any]:
+    from seminar_core.diagnostics.budget import frontier as measure
+
+    opened = study(run_name)
+    with STUDY_LOCK:
+        return measure(Workspace(Path(root)), run_name, person=person or None, study=opened)
+
+
+def frontier(run_name: str, person: str = "") -> dict[str, Any]:
+    """Recall, mass, bytes and latency of every specification, as the command `frontier` answers."""
+    return _frontier(str(workspace().root), run_name, run_key(run_name), person)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _explanation(root: str, run_name: str, key: str, asked: str, event: str, _question: Question) -> dict[str, Any]:
+    from seminar_core.diagnostics.explanation import explain_event
+
+    opened, found = study(run_name), trace(run_name, _question)
+    with STUDY_LOCK:
+        return explain_event(opened, found, event)
+
+
+def explanation(run_name: str, question: Question, event: str) -> dict[str, Any]:
+    """Why an event was kept or lost, as the command `explain` answers."""
+    return _explanation(str(workspace().root), run_name, run_key(run_name), repr(question), event, question)
+
+
+@st.cache_data(max_entries=20_000, show_spinner=False)
+def _picture(key: str, name: str, item_row: int) -> str:
+    import base64
+
+    blob = dataset(name).picture(item_row)
+    return f"data:image/webp;base64,{base64.b64encode(blob).decode()}" if blob else ""
+
+
+@st.cache_data(max_entries=ENTRIES, show_spinner=False)
+def _tables(root: str, name: str, key: str) -> tuple[Any, Any]:
+    from .figures import data as figures
+
+    store = dataset(name).store
+    return figures.length_table(store.lengths), figures.month_table(store.time_s, store.query > 0)
+
+
+def length_table(name: str) -> pd.DataFrame:
+    """People by life length."""
+    return _tables(str(workspace().root), name, dataset(name).hash)[0]
+
+
+def month_table(name: str) -> pd.DataFrame:
+    """Events of both lanes over time."""
+    return _tables(str(workspace().root), name, dataset(name).hash)[1]
+
+
+def picture(dataset_name: str, item_row: int) -> str:
+    """Picture of an item as a data URI; empty when it has none."""
+    return _picture(dataset(dataset_name).hash, dataset_name, int(item_row))
+
+
+@st.cache_resource(show_spinner=False)
+def warm_up() -> threading.Thread:
+    """Import what later stations need (torch, faiss) behind the first screen; once per server."""
+
+    def load() -> None:
+        for name in ("torch", "faiss"):
+            import_module(name)
+
+    thread = threading.Thread(target=load, name="warm-up", daemon=True)
+    thread.start()
+    return thread

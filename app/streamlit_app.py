@@ -1,0 +1,75 @@
+"""The frame of the app: five stations and the thread that runs through them. Start it with `make app`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module, util
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+ROOT = str(Path(__file__).resolve().parents[1])
+if ROOT not in sys.path:
+    sys.path.insert(0, ROOT)
+
+import streamlit as st  # noqa: E402 - after the environment is set
+
+from app import loaders, state, widgets  # noqa: E402 - after the root is on the path
+
+STATIONS = {
+    "data": ("Data", ":material/database:", "What is in this data set, and what is wrong with it?"),
+    "life": ("Life", ":material/timeline:", "Who is this person: what did they search, and what did it lead to?"),
+    "alignment": ("Alignment", ":material/hub:", "Are the modalities in one space? What did pretraining change?"),
+    "retrieval": ("Retrieval", ":material/manage_search:", "Which past events does the model look at, which are lost?"),
+    "training": ("Training", ":material/model_training:", "Train, watch, stop, resume and compare."),
+}
+
+
+def station(name: str) -> None:
+    """Draw one station under the thread of choices."""
+    title, _, question = STATIONS[name]
+    widgets.notices()
+    widgets.thread_bar()
+    st.header(title, anchor=False, help=question)
+    if util.find_spec(f"app.views.{name}") is None:
+        widgets.empty(f"The station {title} is not there yet.", icon=":material/construction:")
+    else:
+        with widgets.explained(f"{name}_error"):
+            import_module(f"app.views.{name}").render()
+
+
+def start() -> None:
+    """The bare address opens the first station."""
+    widgets.open_station("data")
+
+
+def page(name: str) -> st.Page:
+    """The navigation entry of a station."""
+    title, icon, question = STATIONS[name]
+
+    def draw() -> None:
+        station(name)
+
+    return st.Page(draw, title=title, icon=icon, url_path=name, help=question)
+
+
+def main() -> None:
+    """Run the app once."""
+    st.set_page_config(
+        page_title="SEMINAR Explorer", page_icon=str(Path(__file__).with_name("icon.png")), layout="wide"
+    )
+    st.html(widgets.STYLE)
+    state.begin()
+    pages = {name: page(name) for name in STATIONS}
+    st.session_state[widgets.PAGES] = pages
+    home = st.Page(start, title="SEMINAR Explorer", default=True, visibility="hidden")
+    chosen = st.navigation([home, *pages.values()], position="top")
+    chosen.run()
+    state.finish()
+    loaders.warm_up()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""Station Training, part Compare: curves overlaid, what differs in the settings, metrics with paired differences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app import loaders, state, widgets
+from app.figures import training as figures
+from seminar_core.training import notes, removal
+from seminar_core.training.curves import Curves, thinned
+
+HEADLINE = ("MRR", "HIT@1", "HIT@10", "NDCG@10", "AUC")
+
+
+def render() -> None:
+    """Draw the comparison of the chosen runs."""
+    workspace = loaders.workspace()
+    found = loaders.runs()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        put_away = st.toggle("Show archived runs", key="show_archived")
+        written = {r["run"]: notes.read_note(workspace, r["run"]) for r in found}
+        names = [name for name, note in written.items() if put_away or not note.archived or name in state.get("runs")]
+    if not names:
+        widgets.empty("There is no run yet: start a training first.")
+        return
+
+    def label(name: str) -> str:
+        tags = " ".join(f"[{tag}]" for tag in written[name].tags)
+        shown = f"{written[name].name} ({name})" if written[name].name else name
+        return f"{shown} {tags}".strip()
+
+    st.multiselect(
+        "Runs; the others are measured against the first", names, format_func=label, placeholder="choose two or more",
+        **state.bound("runs", options=names, to=tuple),
+    )  # fmt: skip
+    chosen = [name for name in state.get("runs") if name in names]
+    if chosen:
+        overlaid(chosen)
+    if len(chosen) > 1:
+        with widgets.explained("compare"):
+            beside_each_other(chosen)
+    for name in chosen:
+        about(name, written[name])
+
+
+def overlaid(chosen: list[str]) -> None:
+    """One metric of all runs over step or time."""
+    curves = {}
+    for name in chosen:
+        curves[name] = Curves(loaders.workspace().run_dir(name) / "metrics.jsonl")
+        curves[name].update()
+    metrics = list(dict.fromkeys(metric for one in curves.values() for metric in one.names()))
+    if not metrics:
+        widgets.empty("None of these runs has written a line yet.")
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.selectbox("Curve", metrics, format_func=figures.title, width=260, **state.bound("metric", options=metrics))
+        st.segmented_control(
+            "By", list(figures.CLOCKS), format_func={"step": "step", "time_s": "time"}.__getitem__, required=True,
+            **state.bound("clock", options=figures.CLOCKS),
+        )  # fmt: skip
+    metric = state.get("metric") if state.get("metric") in metrics else metrics[0]
+    series = {name: one.series(metric) for name, one in curves.items()}
+    last = "; ".join(f"{name} {table['value'].iloc[-1]:.4g}" for name, table in series.items() if len(table))
+    widgets.chart(
+        figures.overlay({name: thinned(table) for name, table in series.items()}, metric, state.get("clock")),
+        name="overlay",
+        alt=f"{figures.title(metric)} of {len(series)} runs; last values: {last}.",
+        table=lambda: pd.concat([table.assign(run=name) for name, table in series.items()], ignore_index=True),
+        says=f"{figures.title(metric)} over {figures.CLOCKS[state.get('clock')]}; last values: {last}.",
+    )
+
+
+def beside_each_other(chosen: list[str]) -> None:
+    """Differences of settings, metrics, and differences of metrics."""
+    from seminar_core.diagnostics.compare import compare
+
+    answer = compare(loaders.workspace(), chosen, measure=False)
+    missing = [row["run"] for row in answer["rows"] if row["metrics"] is None]
+    if missing:
+        st.info(f"Not evaluated yet: {widgets.plain(', '.join(missing))}.")
+        if st.button("Evaluate now", key="evaluate_missing", icon=":material/grading:"):
+            with widgets.progress_bar("Evaluating") as progress:
+                answer = compare(loaders.workspace(), chosen, progress=progress)
+    st.write("**What differs in their settings**")
+    if answer["differences"]:
+        rows = [{"setting": d["setting"], **{k: str(v) for k, v in d["values"].items()}} for d in answer["differences"]]
+        st.dataframe(pd.DataFrame(rows), hide_index=True)
+    else:
+        st.write("Nothing: the same settings and the same seed.")
+    measured = [row for row in answer["rows"] if row["metrics"] is not None]
+    if measured:
+        metrics(measured)
+
+
+def metrics(rows: list[dict[str, Any]]) -> None:
+    """Test metrics with intervals, and what each run gains on the first."""
+    table = pd.DataFrame(
+        [
+            {
+                "run": row["run"], "model": row["model"], "n": row["n"], "best step": row["best_step"],
+                **{m: f"{row['metrics'][m]:.3f} [{row['interval'][m][0]:.3f}, {row['interval'][m][1]:.3f}]"
+                   for m in HEADLINE if m in row["metrics"]},
+            }
+            for row in rows
+        ]
+    )  # fmt: skip
+    st.write("**Test metrics** with 95 % intervals over people")
+    st.dataframe(table, hide_index=True)
+    metric = st.selectbox("Metric of the differences", HEADLINE, key="compare_metric", width=200)
+    gained = pd.DataFrame(
+        [
+            {
+                "run": row["run"], "difference": row["minus_first"][metric]["difference"],
+                "low": row["minus_first"][metric]["interval"][0], "high": row["minus_first"][metric]["interval"][1],
+            }
+            for row in rows if row["minus_first"]
+        ],
+        columns=["run", "difference", "low", "high"],
+    )  # fmt: skip
+    said = "; ".join(
+        f"{r.run} {r.difference:+.3f} [{r.low:+.3f}, {r.high:+.3f}]" for r in gained.itertuples(name="Row")
+    )
+    widgets.chart(
+        figures.differences(gained, metric),
+        name="differences",
+        alt=f"Paired difference of {metric} to {rows[0]['run']}: {said or 'none'}.",
+        table=gained,
+        says=f"Paired by target against {rows[0]['run']}: {said or 'nothing to subtract'}. "
+        "An interval that contains zero shows no difference.",
+    )
+
+
+def about(name: str, note: notes.Note) -> None:
+    """Words on a run; putting it away; deleting it with a question."""
+    workspace = loaders.workspace()
+    with st.expander(f"{widgets.plain(name)}: name, note, delete", key=f"about_{name}"), widgets.explained(name):
+        shown = st.text_input("Name to show", note.name, key=f"name_{name}", max_chars=notes.LONGEST_NAME)
+        text = st.text_area("Note", note.text, key=f"note_{name}", max_chars=notes.LONGEST_NOTE)
+        tags = st.multiselect(
+            "Tags", sorted(note.tags), default=sorted(note.tags), accept_new_options=True, key=f"tags_{name}"
+        )
+        archived = st.toggle("Archived: not offered in lists", note.archived, key=f"archived_{name}")
+        fresh = notes.Note(text, tuple(sorted(tags)), archived, shown.strip())
+        if fresh != notes.Note(note.text, tuple(sorted(note.tags)), note.archived, note.name):
+            notes.write_note(workspace, name, fresh)
+            st.caption("Saved.")
+        with st.popover("Delete this run", icon=":material/delete:", key=f"delete_{name}"):
+            depending = removal.dependents(workspace, "run", name)
+            listed = "; ".join(f"{what} {', '.join(names)}" for what, names in depending.items())
+            st.write(f"Depends on it: {widgets.plain(listed) or 'nothing'}. Its checkpoints are gone for good.")
+            if st.button("Yes, delete it", key=f"delete_yes_{name}"):
+                removal.delete(workspace, "run", name)
+                state.put(runs=tuple(other for other in state.get("runs") if other != name))
+                st.rerun()

@@ -1,0 +1,382 @@
+"""What every station draws alike: the thread of choices, errors with their next step, charts with table and export.
+
+Nothing here computes; each function draws what it is given. Text that comes from data (titles, queries, ids) goes
+through `plain()` before it meets Markdown.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from plotly.graph_objects import Figure
+
+from seminar_core.errors import SeminarError
+from seminar_core.progress import Progress
+
+from . import loaders, state
+
+PAGES = "seminar_pages"
+MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|$~:^])")
+# Fixed text only: tighter margins, so that the first screen shows what was asked for.
+STYLE = """<style>
+.stMainBlockContainer { padding-top: 3.6rem; padding-bottom: 3rem; }
+.st-key-thread { border-bottom: 1px solid rgba(128, 128, 128, .3); padding-bottom: .7rem; }
+@media (max-width: 640px) { .stMainBlockContainer { padding-left: .8rem; padding-right: .8rem; } }
+</style>"""
+# What an error's kind offers as its next step: label, and the choices to change.
+NEXT_STEPS: dict[str, tuple[str, dict[str, Any]]] = {
+    "unknown_dataset": ("Use the bundled sample", {"dataset": loaders.SAMPLE, "run": "", "person": "", "item": ""}),
+    "unknown_run": ("Choose another run", {"run": ""}),
+    "unknown_person": ("Choose another person", {"person": "", "at": "", "item": ""}),
+    "unknown_item": ("Go back to the person's next item", {"item": ""}),
+    "config": ("Back to the default settings", {"k": 50, "shortlist": 4, "weights": (), "mask": (), "head": ""}),
+}
+
+
+def plain(text: object) -> str:
+    """`text` with every Markdown sign escaped, so that it is shown as it is."""
+    return MARKDOWN.sub(r"\\\1", str(text)).replace("\n", " ")
+
+
+def count(number: float) -> str:
+    """A number for people: 12,480."""
+    return f"{number:,.0f}"
+
+
+def error_panel(error: SeminarError, *, key: str = "error") -> None:
+    """What was wrong, and the next step, with a button where a choice has to change."""
+    st.error(f"{plain(error.message)}\n\n**Next:** {plain(error.hint)}", icon=":material/error:")
+    if error.kind in NEXT_STEPS:
+        label, changes = NEXT_STEPS[error.kind]
+        st.button(label, key=f"{key}_{error.kind}", on_click=state.put, kwargs=changes)
+
+
+@contextmanager
+def explained(key: str = "error") -> Iterator[None]:
+    """Draw a `SeminarError` raised inside as an error panel; the rest of the page goes on."""
+    try:
+        yield
+    except SeminarError as error:
+        error_panel(error, key=key)
+
+
+def empty(text: str, *, icon: str = ":material/inbox:") -> None:
+    """An empty state: what would be here, and what brings it."""
+    st.info(text, icon=icon)
+
+
+def trust_line(*facts: str) -> None:
+    """One quiet line: unit, n, source run, seed, what is left out."""
+    st.caption(" · ".join(fact for fact in facts if fact))
+
+
+def chart(
+    figure: Figure,
+    *,
+    name: str,
+    alt: str,
+    table: pd.DataFrame | Callable[[], pd.DataFrame],
+    says: str = "",
+    on_select: Callable[[], None] | None = None,
+    selection_mode: tuple[str, ...] = ("points",),
+) -> Any:
+    """Draw a figure with its sentence, its alternative text, its table and its downloads.
+
+    Args:
+        figure: from `app/figures`.
+        name: unique on the page; also the file name of downloads and the chart's key (`chart_<name>`).
+        alt: what a reader who cannot see it has to know.
+        table: the data behind it, or a function that makes it (called only when it is asked for).
+        says: one sentence saying what it shows.
+        on_select: callback for selections; read `selected_ids(st.session_state["chart_<name>"])` in it.
+        selection_mode: as in `st.plotly_chart`.
+    """
+    config = {
+        "displaylogo": False,
+        "toImageButtonOptions": {"format": state.get("picture"), "filename": name, "scale": 2},
+        "modeBarButtonsToRemove": ["autoScale2d"],
+    }
+    event = st.plotly_chart(
+        figure,
+        width="stretch",
+        key=f"chart_{name}",
+        on_select=on_select or "ignore",
+        selection_mode=selection_mode,
+        config=config,
+        alt=alt,
+    )
+    if says:
+        st.caption(says)
+    with st.expander("Table and download", key=f"behind_{name}", on_change="rerun", type="compact") as behind:
+        if behind.open:
+            frame = table() if callable(table) else table
+            st.dataframe(frame, hide_index=True, height=min(320, 40 + 35 * len(frame)))
+            downloads(frame, name=name)
+            st.segmented_control(
+                "Picture format of the camera button",
+                ("png", "svg"),
+                required=True,
+                format_func=str.upper,
+                key=f"picture_{name}",
+                default=state.get("picture"),
+                on_change=lambda: state.put(picture=st.session_state[f"picture_{name}"] or "png"),
+            )
+    return event
+
+
+def selected_ids(event: Any, field: int = 0) -> list[int]:
+    """Ids (`customdata[field]`) of the points in a chart's selection event, in order, each once."""
+    points = (event or {}).get("selection", {}).get("points", [])
+    found: dict[int, None] = {}
+    for point in points:
+        data = point.get("customdata")
+        if data is not None:
+            value = data[field] if isinstance(data, list | tuple) else data
+            found[int(value)] = None
+    return list(found)
+
+
+def selected_range(event: Any) -> tuple[float | str, float | str] | None:
+    """The x range of a box selection, low first; None where there is none."""
+    boxes = (event or {}).get("selection", {}).get("box", [])
+    if not boxes:
+        return None
+    low, high = sorted(boxes[-1]["x"])
+    return low, high
+
+
+def times(seconds_utc: np.ndarray, zone: str) -> list[pd.Timestamp]:
+    """Wall-clock times in `zone` (without a zone of their own, so that figures draw them as they are)."""
+    stamps = pd.to_datetime(np.asarray(seconds_utc, np.float64), unit="s", utc=True)
+    return list(stamps.tz_convert(zone).tz_localize(None))
+
+
+def seconds(wall_clock: float | str, zone: str) -> int:
+    """UTC seconds of a wall-clock time in `zone`, as a figure's selection gives it."""
+    stamp = pd.Timestamp(wall_clock, unit="ms") if isinstance(wall_clock, float | int) else pd.Timestamp(wall_clock)
+    return int(stamp.tz_localize(zone, ambiguous=True, nonexistent="shift_forward").timestamp())
+
+
+def as_parquet(frame: pd.DataFrame) -> bytes:
+    """`frame` as the bytes of a Parquet file."""
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def downloads(frame: pd.DataFrame, *, name: str) -> None:
+    """Buttons that save `frame` as CSV and as Parquet; the files are made when they are clicked."""
+    with st.container(horizontal=True):
+        st.download_button(
+            "CSV",
+            lambda: frame.to_csv(index=False).encode(),
+            f"{name}.csv",
+            "text/csv",
+            key=f"csv_{name}",
+            on_click="ignore",
+            icon=":material/download:",
+        )
+        st.download_button(
+            "Parquet",
+            lambda: as_parquet(frame),
+            f"{name}.parquet",
+            "application/vnd.apache.parquet",
+            key=f"parquet_{name}",
+            on_click="ignore",
+            icon=":material/download:",
+        )
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Progress]:
+    """A progress bar for work inside the block; gone when it ends."""
+    place = st.empty()
+    place.progress(0.0, text=label)
+
+    def progress(done: int, total: int, message: str) -> None:
+        place.progress(min(1.0, done / max(total, 1)), text=f"{label}: {plain(message)} ({done:,} of {total:,})")
+
+    try:
+        yield progress
+    finally:
+        place.empty()
+
+
+def open_station(station: str) -> None:
+    """Open another station with the same choices."""
+    state.moved_on()
+    st.switch_page(st.session_state[PAGES][station])
+
+
+def first_run(dataset_name: str) -> None:
+    """Where the data set has no run: offer to train a small one, show it growing, then choose it."""
+    from seminar_core.training import first_run as core
+
+    if (
+        any(r["run"] for r in loaders.runs(dataset_name) if r.get("kind") == "ranker")
+        and not core.state(loaders.workspace(), dataset_name).live
+    ):
+        return
+
+    @st.fragment(run_every=1.0 if core.state(loaders.workspace(), dataset_name).live else None)
+    def watch() -> None:
+        with explained("first_run"):
+            _first_run_panel(core.advance(loaders.workspace(), dataset_name), dataset_name)
+
+    watch()
+
+
+def _first_run_panel(now: Any, dataset_name: str) -> None:
+    """One state of the first run."""
+    from seminar_core.training import first_run as core
+
+    def start() -> None:
+        core.start(loaders.workspace(), dataset_name)
+
+    with st.container(border=True):
+        if not now.started:
+            st.write(
+                "**No trained run yet.** Alignment and Retrieval need one. A small one takes about two minutes: "
+                f"{core.SECONDS['pretrain']} s of pretraining, {core.SECONDS['finetune']} s of finetuning, codebooks "
+                f"trained on {core.ROWS:,} rows. It happens outside this page."
+            )
+            if st.button("Train a small run now", icon=":material/model_training:", key="first_run_start"):
+                start()
+                st.rerun()
+        elif now.finished:
+            st.rerun()
+        elif now.live:
+            job = now.job
+            share = (now.done + (job["step"] or 0) / max(job["steps"] or 1, 1)) / len(core.STEPS)
+            left = f" · about {job['eta_s']:.0f} s left in this step" if job["eta_s"] else ""
+            st.progress(min(share, 1.0), text=f"{core.SAYS[now.next_step]} · {job['state']}{left}")
+            if st.button("Cancel", key="first_run_cancel", icon=":material/stop_circle:"):
+                jobs_module().cancel(loaders.workspace(), job["job"])
+                st.rerun()
+        else:
+            error = (now.job or {}).get("error") or {}
+            st.warning(f"The first run is {now.job['state']}: {plain(error.get('message', 'it was stopped'))}")
+            if st.button("Start again", key="first_run_again"):
+                start()
+                st.rerun()
+
+
+def job_button(label: str, words: list[str], *, key: str) -> None:
+    """Start a background job and show it until it has ended; then the page is drawn again."""
+    jobs = jobs_module()
+    running = f"job_of_{key}"
+
+    def start() -> None:
+        st.session_state[running] = jobs.start(loaders.workspace(), words)["job"]
+
+    job = st.session_state.get(running)
+    if not job:
+        st.button(label, key=key, type="primary", icon=":material/play_arrow:", on_click=start)
+        return
+
+    @st.fragment(run_every=1.0)
+    def watch() -> None:
+        now = jobs.show(loaders.workspace(), job)
+        if now["state"] in ("queued", "running", "stopping"):
+            st.progress(min((now["step"] or 0) / max(now["steps"] or 1, 1), 1.0), text=f"{job}: {now['state']}")
+            return
+        del st.session_state[running]
+        if now["state"] != "done":
+            error = now["error"] or {}
+            st.session_state[f"failed_{key}"] = str(error.get("message", now["state"]))
+        st.rerun()
+
+    if st.session_state.get(f"failed_{key}"):
+        st.error(plain(st.session_state.pop(f"failed_{key}")))
+    watch()
+
+
+def jobs_module() -> Any:
+    """The background jobs of the core."""
+    from seminar_core.training import jobs
+
+    return jobs
+
+
+def pick_dataset() -> str:
+    """Selector of the data set; an unknown name from a link stays chosen, and the view explains it."""
+    names = loaders.dataset_names()
+    if state.get("dataset") not in names:
+        names = [*names, state.get("dataset")]
+
+    def changed() -> None:
+        state.put(
+            dataset=st.session_state["w_dataset"], run="", run_b="", person="", item="", at="", query="", event=()
+        )
+
+    st.session_state["w_dataset"] = state.get("dataset")
+    st.selectbox("Data set", names, key="w_dataset", on_change=changed, width=190)
+    return state.get("dataset")
+
+
+def pick_run(name: str = "run", label: str = "Run", *, kinds: tuple[str, ...] = ()) -> str:
+    """Selector of a run of the chosen data set, kept as choice `name`; empty where there is none.
+
+    Args:
+        name: `run` or `run_b`.
+        label: what the selector is called.
+        kinds: only runs of these kinds (`psu`, `ranker`); all when empty.
+    """
+    rows = [r for r in loaders.runs(state.get("dataset")) if not kinds or r["kind"] in kinds]
+    found = [r["run"] for r in rows]
+    says = {r["run"]: run_label(r) for r in rows}
+    if state.get(name) and state.get(name) not in found:
+        found = [*found, state.get(name)]
+    st.selectbox(
+        label,
+        ["", *found],
+        format_func=lambda value: says.get(value, value) or ("choose a run" if found else "no run yet"),
+        disabled=not found,
+        width=220,
+        **state.bound(name, options=["", *found]),
+    )
+    return state.get(name)
+
+
+def run_label(row: dict[str, Any]) -> str:
+    """A run as lists show it: name, model, and what is wrong with it."""
+    trouble = "damaged" if row["error"] and not row["kind"] else ("stale" if row.get("stale") else "")
+    state_of = row.get("state")
+    unfinished = f"{state_of}" if state_of not in ("done", None, "damaged") else ""
+    return " · ".join(part for part in (row["run"], row["model"] or "", trouble, unfinished) if part)
+
+
+def thread_bar() -> None:
+    """What is chosen and stays chosen from station to station: data set, run, person; undo and link."""
+    with st.container(horizontal=True, vertical_alignment="bottom", key="thread"):
+        pick_dataset()
+        pick_run()
+        st.text_input("Person", placeholder="person id", width=130, **state.bound("person"))
+        history = st.session_state.get(state.HISTORY, [])
+        st.button(
+            "Undo",
+            icon=":material/undo:",
+            key="undo",
+            disabled=not history,
+            on_click=state.undo,
+            help="Take back the last change of a choice or setting",
+        )
+        with st.popover("Link", icon=":material/link:", key="link"):
+            st.write("This address opens the same page with the same choices:")
+            address = str(st.context.url or "").split("?")[0]
+            st.code(f"{address}{state.link()}", language=None, wrap_lines=True)
+
+
+def notices() -> None:
+    """What a link held that could not be used; shown until dismissed."""
+    for sentence in state.notices():
+        st.warning(plain(sentence), icon=":material/link_off:")
+    if state.notices():
+        st.button("Dismiss", key="dismiss_notices", on_click=state.dismiss_notices)

@@ -1,0 +1,174 @@
+"""The station Alignment: the card beside the map, what a link selects, and states that explain themselves."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+
+import numpy as np
+
+from app.views import alignment_card
+from seminar_core.data.dataset import open_dataset
+from seminar_core.data.importers.table import import_table
+from seminar_core.diagnostics.card_table import card_table
+from seminar_core.diagnostics.modality_gap import number_card
+from seminar_core.diagnostics.selection import keep_selection
+from seminar_core.training.pretrain import pretrain
+from seminar_core.training.recipe import PretrainConfig, load_config
+from seminar_core.workspace import Workspace
+from tests.app.conftest import words_of
+from tests.tiny import make_dataset, write_table
+from tests.tiny_run import SMALL, make_run
+
+
+def drawn(open_app, workspace, **choices):
+    """Open the page and wait until UMAP has replaced PCA."""
+    return settled(open_app(workspace, "alignment", dataset="tiny", **choices))
+
+
+def settled(at):
+    """The page once UMAP has replaced PCA."""
+    until = time.monotonic() + 90
+    while "**PCA**" in words_of(at) and time.monotonic() < until:
+        time.sleep(0.5)
+        at = at.run()
+    assert not at.exception
+    return at
+
+
+def test_without_a_run_the_page_says_what_it_needs(open_app, workspace):
+    from tests.tiny import make_dataset
+
+    make_dataset(workspace, "tiny", people=12, items=30, seed=0, shortest=12, longest=20)
+    at = open_app(workspace, "alignment", dataset="tiny")
+    assert not at.exception and "Alignment needs a trained run" in words_of(at)
+
+
+def test_the_page_shows_card_map_badge_and_worklist(open_app, tiny_workspace):
+    at = drawn(open_app, tiny_workspace, run="psu")
+    words = words_of(at)
+    assert "among the ten nearest" in words and "by chance" in words
+    assert "only neighbours mean anything" in words and "trustworthiness" in words and "shown of" in words
+    assert "**UMAP**" in words
+    assert len(at.get("plotly_chart")) == 1 and len(at.get("bidi_component")) >= 3
+    assert "judged" in words
+
+
+def test_a_link_with_a_selection_shows_its_rows_and_a_small_one_has_no_card(open_app, tiny_workspace):
+    dataset = open_dataset(tiny_workspace, "tiny")
+    digest = keep_selection(tiny_workspace, dataset.hash, np.array([2, 3, 5]))
+    at = drawn(open_app, tiny_workspace, run="psu", selected=digest)
+    words = words_of(at)
+    assert "3 items selected" in words and "needs at least 15 items; 3 are selected" in words
+
+
+def test_a_selection_made_elsewhere_is_told(open_app, tiny_workspace):
+    at = drawn(open_app, tiny_workspace, run="psu", selected="0123456789ab")
+    assert "is not known here for this version of the data" in words_of(at)
+
+
+def test_an_unknown_run_is_explained_with_a_next_step(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "alignment", dataset="tiny", run="nothing")
+    assert not at.exception and "'nothing' is not known" in words_of(at)
+
+
+def test_plotly_draws_the_map_where_it_is_chosen(open_app, tiny_workspace):
+    at = drawn(open_app, tiny_workspace, run="psu", drawing="plotly")
+    assert len(at.get("plotly_chart")) == 2
+
+
+def test_plotly_colours_by_an_attribute_and_says_so(open_app, tiny_workspace):
+    at = drawn(open_app, tiny_workspace, run="psu", drawing="plotly", colour="category")
+    assert "Colour: category" in words_of(at)
+    spec = next(json.loads(chart.proto.spec) for chart in at.get("plotly_chart") if "alignment_map" in chart.proto.id)
+    assert {"lamp", "chair"} & {trace.get("name") for trace in spec["data"]}
+
+
+def test_a_link_shows_the_card_of_one_value_of_an_attribute(open_app, tmp_path):
+    workspace = Workspace(tmp_path / "workspace")
+    counts = run_of(workspace, "wide", items=200).items_frame()["colour"].value_counts()
+    at = open_app(workspace, "alignment", dataset="wide", run="wide-psu", slice=f"colour={counts.index[0]}")
+    words = words_of(at)
+    assert not at.exception and f"Number card, colour: {counts.index[0]}" in words
+    most = int(re.search(r"n = \d+ to (\d+) items a pair", words)[1])
+    assert 15 <= most <= counts.iloc[0]
+
+
+def test_a_slice_that_is_too_small_is_told_and_all_items_are_shown(open_app, tiny_workspace):
+    at = drawn(open_app, tiny_workspace, run="psu", slice="colour=mauve")
+    assert "colour=mauve has fewer than 30 items here" in words_of(at)
+
+
+def test_the_worklist_has_a_stage_of_its_own(open_app, tiny_workspace):
+    at = drawn(open_app, tiny_workspace, run="run", list_stage="before")
+    assert "stage before" in words_of(at)
+    at = at.selectbox(key="w_list_stage").select("finetuned").run()
+    assert not at.exception and "stage finetuned" in words_of(at)
+
+
+def run_of(workspace, name, **size):
+    """A pretrained run `<name>-psu` of a data set of its own."""
+    dataset = make_dataset(workspace, name, people=12, longest=40, **size)
+    pretrain(workspace, name, f"{name}-psu", config=load_config(PretrainConfig, None, SMALL, seed=0, device="cpu"))
+    return dataset
+
+
+def test_fewer_than_fifteen_items_are_explained_and_the_page_goes_on(open_app, tmp_path):
+    workspace = Workspace(tmp_path / "workspace")
+    run_of(workspace, "few", items=12)
+    at = open_app(workspace, "alignment", dataset="few", run="few-psu")
+    words = words_of(at)
+    assert not at.exception
+    assert "too few for a number card: it needs at least 15" in words and "Work-list" in words
+
+
+def test_a_modality_that_is_missing_entirely_is_dashed_and_never_drawn(open_app, tmp_path, monkeypatch):
+    workspace = Workspace(tmp_path / "workspace")
+    monkeypatch.setattr("tests.tiny.draw", lambda *_: None)
+    run_of(workspace, "blind", items=60)
+    at = open_app(workspace, "alignment", dataset="blind", run="blind-psu", drawing="plotly")
+    at = settled(at)
+    assert not at.exception
+    spec = next(json.loads(chart.proto.spec) for chart in at.get("plotly_chart") if "alignment_map" in chart.proto.id)
+    names = {trace.get("name") for trace in spec["data"]}
+    assert "text" in names and "image" not in names
+    pairs = next(frame.value for frame in at.dataframe if "pair" in frame.value.columns)
+    image = pairs[pairs["pair"].str.contains("image")]
+    assert image.empty or set(image["cosine"]) == {"–→–"}
+
+
+def test_a_map_of_older_vectors_is_never_shown_but_drawn_again_with_a_word(open_app, tmp_path):
+    workspace = make_run(tmp_path)
+    drawn(open_app, workspace, run="psu")
+    old = {path.name for path in workspace.maps.iterdir()}
+    shutil.rmtree(workspace.run_dir("psu"))
+    config = load_config(PretrainConfig, None, SMALL, seed=1, device="cpu")
+    pretrain(workspace, "tiny", "psu", config=config)
+    at = open_app(workspace, "alignment", dataset="tiny", run="psu")
+    assert "drawn from other vectors than it has now" in words_of(at)
+    settled(at)
+    assert {path.name for path in workspace.maps.iterdir() if not path.name.startswith(".")} > old
+
+
+def test_a_run_of_older_data_is_explained_once(open_app, tmp_path):
+    workspace = Workspace(tmp_path / "workspace")
+    run_of(workspace, "grown", items=40)
+    import_table(workspace, write_table(tmp_path / "more", people=13, items=40, longest=40), "grown")
+    at = open_app(workspace, "alignment", dataset="grown", run="grown-psu")
+    assert not at.exception and len(at.error) == 1
+    assert "was trained on version" in words_of(at)
+
+
+def test_the_small_table_shows_first_and_last_stage_and_dashes_what_was_not_measured():
+    rng = np.random.default_rng(0)
+    base = rng.standard_normal((60, 6)).astype(np.float32)
+    present = {"T": np.ones(60, bool), "I": np.ones(60, bool), "A": np.zeros(60, bool)}
+    cards = {
+        stage: number_card({"T": base, "I": base + noise, "A": base}, present, bootstrap=10)
+        for stage, noise in (("before", rng.standard_normal((60, 6)).astype(np.float32)), ("after", np.float32(0)))
+    }
+    small = alignment_card.compact(card_table(cards), "in alignment", ("before", "after")).set_index("pair")
+    assert small.loc["text > image", "R@10"].endswith("→1.00")
+    assert small.loc["attribute > text", "CKA"] == "–→–"

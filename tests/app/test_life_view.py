@@ -1,0 +1,109 @@
+"""The station Life finds the people that the command line finds, and shows each event it has."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from app import widgets
+from app.figures import life as figures
+from seminar_core.data.dataset import open_dataset
+from seminar_core.data.importers.table import import_table
+from seminar_core.data.life_pages import life
+from seminar_core.data.people import find_people
+from seminar_core.diagnostics.population import population
+from tests.app.conftest import cards_of, words_of
+
+
+def test_the_list_of_people_is_the_commands(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "life", dataset="tiny", find="lamp")
+    expected = find_people(open_dataset(tiny_workspace, "tiny"), "lamp")
+    shown = at.dataframe[0].value
+    assert shown.person.tolist() == [row["person"] for row in expected]
+    assert shown.matches.tolist() == [row["matches"] for row in expected]
+    assert f"showing {len(expected)} of {len(expected)} people" in words_of(at)
+
+
+def test_sorting_by_gap_uses_the_population_of_the_run(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "life", dataset="tiny", run="run", sort="gap")
+    people = sorted(population(tiny_workspace, "run")["people"], key=lambda r: -r["gap"])
+    assert at.dataframe[0].value.person.tolist() == [row["person"] for row in people]
+    without = open_app(tiny_workspace, "life", dataset="tiny", sort="gap")
+    assert "belong to a trained run" in words_of(without)
+
+
+def test_nobody_found_says_so(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "life", dataset="tiny", find="zzz*zzz")
+    assert "Nobody searched for “zzz*zzz”" in words_of(at)
+
+
+def test_the_table_is_the_life_newest_first(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "life", dataset="tiny", person="p1")
+    expected = life(open_dataset(tiny_workspace, "tiny"), "p1")["events"][::-1][:50]
+    shown = at.dataframe[-1].value
+    assert shown.event.astype(str).tolist() == [row["event"] for row in expected]
+    assert shown.title.tolist() == [row["title"] or "" for row in expected]
+    assert {m.label: m.value for m in at.metric}["Events"] == str(
+        len(life(open_dataset(tiny_workspace, "tiny"), "p1")["events"])
+    )
+
+
+def test_filters_say_how_much_they_show(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "life", dataset="tiny", person="p1", lanes="search")
+    events = life(open_dataset(tiny_workspace, "tiny"), "p1")["events"]
+    searches = [row for row in events if row["query"]]
+    assert f"showing {len(searches)} of {len(searches)} events ({len(events)} in the life)" in words_of(at)
+    heading = cards_of(at, "query_groups")[0]["heading"]
+    assert heading == f"“{searches[-1]['query']}”"
+
+
+def test_an_unknown_person_is_explained_with_near_ones(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "life", dataset="tiny", person="p1x")
+    assert "person 'p1x' is not known" in words_of(at) and not at.exception
+    at.button(key="life_error_unknown_person").click().run()
+    assert "person" not in at.query_params
+
+
+def test_markup_in_titles_and_queries_is_text(open_app, workspace, tmp_path):
+    path = tmp_path / "events.csv"
+    path.write_text(
+        "person,time,item,query\n" + "\n".join(f"<i>p</i>,{t},i{t},<script>alert(1)</script>" for t in range(5))
+    )
+    import_table(workspace, path, "bad")
+    at = open_app(workspace, "life", dataset="bad", person="<i>p</i>")
+    assert not at.exception
+    for element in at.get("markdown"):
+        assert not element.proto.allow_html
+    assert cards_of(at, "query_groups")[0]["heading"] == "“<script>alert(1)</script>”"
+    spec = at.get("plotly_chart")[0].proto.spec
+    assert "<script>" not in spec and "&lt;script&gt;" in spec
+
+
+def test_a_brush_becomes_seconds_in_the_chosen_zone():
+    event = {"selection": {"points": [], "box": [{"x": ["2023-11-15 12:00", "2023-11-15 10:00"]}]}}
+    low, high = widgets.selected_range(event)
+    assert (low, high) == ("2023-11-15 10:00", "2023-11-15 12:00")
+    assert (
+        widgets.seconds(low, "UTC") == 1_700_042_400 and widgets.seconds(low, "Europe/Vienna") == 1_700_042_400 - 3600
+    )
+    assert widgets.selected_range({}) is None
+
+
+def test_selected_points_are_known_by_their_ids():
+    points = [{"customdata": 7}, {"customdata": [3, 1]}, {"customdata": 7}, {"x": 1}]
+    assert widgets.selected_ids({"selection": {"points": points}}) == [7, 3]
+    assert widgets.selected_ids(None) == []
+
+
+def test_an_empty_timeline_says_so():
+    import pandas as pd
+
+    figure = figures.timeline(pd.DataFrame({"time": []}), pd.DataFrame())
+    assert "No event" in figure.layout.annotations[0].text
+    assert "no" in figures.interests([], np.zeros((0, 0)), []).layout.annotations[0].text.lower()
+
+
+@pytest.mark.parametrize("choices", [{"actions": "buy"}, {"from_s": "9", "to_s": "1"}, {"categories": "castle"}])
+def test_a_filter_that_does_not_exist_is_explained(open_app, tiny_workspace, choices):
+    at = open_app(tiny_workspace, "life", dataset="tiny", person="p1", **choices)
+    assert not at.exception and at.error

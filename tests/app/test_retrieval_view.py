@@ -1,0 +1,203 @@
+"""The station Retrieval shows the command line's numbers, says what a setting changed, and explains what is missing."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from app.figures import retrieval as figures
+from seminar_core.data.dataset import open_dataset
+from seminar_core.diagnostics.search_answer import retrieve
+from seminar_core.diagnostics.study import make_codebooks, open_study
+from seminar_core.workspace import Workspace
+from tests.app.conftest import cards_of, words_of
+from tests.tiny_run import COARSE
+
+HERE = {"dataset": "tiny", "run": "run", "person": "p1", "spec": COARSE, "shortlist": "0", "k": "6"}
+
+
+def last_item(workspace: Workspace, person: str = "p1") -> str:
+    dataset = open_dataset(workspace, "tiny")
+    return dataset.item_ids[int(dataset.store.life(dataset.person_row(person)).item[-1])]
+
+
+def test_every_number_is_the_commands(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "retrieval", **HERE)
+    said = retrieve(tiny_workspace, "run", "p1", last_item(tiny_workspace), k=6, spec=COARSE, shortlist=0.0)
+    shown = {metric.label: metric.value for metric in at.metric}
+    assert shown["Recall@K"] == f"{said['recall']:.1%}" and shown["Attention mass"] == f"{said['attention_mass']:.2%}"
+    assert shown["Logit, exact"] == f"{said['logit_exact']:+.3f}"
+    assert f"{said['visible_events']:,} visible events strictly before event {said['at_event']}" in words_of(at)
+    for column, key in (("cards_Exact_run", "exact"), ("cards_PQ_run", "approx")):
+        group = cards_of(at, column)[0]
+        assert [card["id"] for card in group["cards"]] == [row["event"] for row in said[key][:8]]
+        assert f"{len(said[key])} events" in group["note"] and f"of {len(said[key])}" in group["note"]
+        first = said[key][0]
+        assert f"weight {first['weight']:.4f} · score {first['score']:.3f}" in group["cards"][0]["lines"][0]
+    lost = {r["event"] for r in said["exact"]} - {r["event"] for r in said["approx"]}
+    assert f"{len(lost)} lost" in cards_of(at, "cards_Difference_run")[0]["note"]
+
+
+def test_a_changed_weight_says_what_it_changed_and_can_be_undone(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "retrieval", **HERE)
+    at.slider(key="weight_T").set_value(1.0).run()
+    assert not at.exception and at.query_params["weights"].split(",")[2] == "1"
+    info = next(i.value for i in at.info).replace("\\", "")
+    assert info.startswith("**weights: the run's own → ") and "left the exact set" in info
+    at.button(key="undo").click().run()
+    assert "weights" not in at.query_params
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"weights": "1,0,0,0.5", "query": "lamp"},
+        {"mask": "Q,I"},
+        {"head": "1"},
+        {"method": "eta"},
+        {"methods": "din,muse,run psu"},
+        {"query": "a query that nobody asked"},
+        {"at": "7"},
+        {"hide_from_s": "1700000000", "hide_to_s": "1700300000"},
+        {"item": "i3", "event": "2,3"},
+        {"shortlist": "2"},
+    ],
+)
+def test_every_setting_opens_from_a_link(open_app, tiny_workspace, choices):
+    at = open_app(tiny_workspace, "retrieval", **{**HERE, **choices})
+    assert not at.exception, at.exception
+    for name, value in choices.items():
+        assert at.query_params[name] == value
+
+
+def test_without_a_person_the_example_person_is_shown_and_named(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "retrieval", dataset="tiny", run="run", spec=COARSE)
+    assert "showing the example person" in words_of(at) and at.metric
+
+
+@pytest.mark.parametrize(
+    ("choices", "says"),
+    [
+        ({"item": "i999"}, "item 'i999' is not known"),
+        ({"person": "p99"}, "person 'p99' is not known"),
+        ({"at": "900"}, "is no event of person"),
+        ({"weights": "0,0,0,0"}, "zero"),
+        ({"spec": "PQ8x4"}, "has no codebooks PQ8x4"),
+        ({"spec": "PQ"}, "'PQ'"),
+        ({"at": "0"}, "has no visible event before this target"),
+    ],
+)
+def test_what_cannot_be_answered_explains_itself(open_app, tiny_workspace, choices, says):
+    at = open_app(tiny_workspace, "retrieval", **{**HERE, **choices})
+    assert not at.exception and says in words_of(at)
+
+
+def test_missing_codebooks_offer_to_train_them(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "retrieval", **{**HERE, "spec": "PQ8x4"})
+    assert at.button(key="train_codebooks").label == "Train these codebooks now"
+
+
+def test_stale_codebooks_are_told_as_stale(open_app, tiny_workspace, tmp_path):
+    workspace = Workspace(tmp_path / "workspace")
+    shutil.copytree(tiny_workspace.root, workspace.root)
+    meta = workspace.run_dir("run") / "codebooks" / COARSE / "meta.json"
+    meta.write_text(meta.read_text().replace('"vectors_hash": "', '"vectors_hash": "x'))
+    at = open_app(workspace, "retrieval", **HERE)
+    assert not at.exception and "the run now has" in words_of(at)
+
+
+def test_a_run_of_replaced_data_is_told_as_stale(open_app, tiny_workspace, tmp_path):
+    from tests.tiny import make_dataset
+
+    workspace = Workspace(tmp_path / "workspace")
+    shutil.copytree(tiny_workspace.root, workspace.root)
+    make_dataset(workspace, people=5, seed=9)
+    at = open_app(workspace, "retrieval", **HERE)
+    assert not at.exception and "was trained on version" in words_of(at)
+
+
+def test_a_data_set_without_runs_offers_one(open_app, tiny_workspace, tmp_path):
+    workspace = Workspace(tmp_path / "workspace")
+    shutil.copytree(tiny_workspace.datasets, workspace.datasets)
+    at = open_app(workspace, "retrieval", dataset="tiny")
+    assert not at.exception and "needs a trained run" in words_of(at)
+
+
+def rows(events, weights, near=None):
+    made = [
+        {"event": str(e), "item": "i", "score": 1.0 / (n + 1), "weight": w, "rank": n + 1, "heads": [0]}
+        for n, (e, w) in enumerate(zip(events, weights, strict=True))
+    ]
+    return made if near is None else [{**row, "score_exact": row["score"]} for row in made]
+
+
+def test_a_verdict_for_each_event_that_either_kept():
+    table = figures.verdicts(rows([5, 3], [0.7, 0.3]), rows([5, 9], [0.6, 0.4], near=True), {3: 0.1})
+    assert dict(zip(table.event, table.verdict, strict=True)) == {5: "kept", 3: "lost", 9: "gained"}
+    lost = table[table.event == 3].iloc[0]
+    assert lost.weight_approx == 0 and np.isnan(lost.rank_approx) and lost.score_approx == 0.1
+
+
+def test_figures_carry_event_ids_and_survive_emptiness():
+    table = figures.verdicts(rows([5, 3], [0.7, 0.3]), rows([5, 9], [0.6, 0.4], near=True))
+    ids = {int(i) for trace in figures.rank_shift(table).data for i in np.ravel(trace.customdata)}
+    assert ids == {5, 3, 9}
+    assert {int(i) for t in figures.scores(table).data if t.customdata is not None for i in t.customdata} == {5, 3, 9}
+    nothing = figures.verdicts([], [])
+    for figure in (figures.rank_shift(nothing), figures.scores(nothing)):
+        assert figure.layout.annotations[0].text == "Nothing was kept."
+
+
+def charts_of(at) -> int:
+    return len(at.get("plotly_chart"))
+
+
+@pytest.mark.parametrize(("figure", "says"), [("rank_shift", "ranks by attention weight"), ("scores", "a lasso")])
+def test_only_the_chosen_figure_is_drawn(open_app, tiny_workspace, figure, says):
+    at = open_app(tiny_workspace, "retrieval", **HERE)
+    assert charts_of(at) == 1 and "First-stage hits above" in words_of(at)
+    at = open_app(tiny_workspace, "retrieval", **HERE, figure=figure)
+    assert charts_of(at) == 1 and says in words_of(at) and "First-stage hits above" not in words_of(at)
+
+
+def test_a_chosen_event_comes_with_its_two_figures_and_another_on_request(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "retrieval", **HERE)
+    assert "nothing chosen: showing the" in words_of(at) and "Code: " in words_of(at)
+    toggle = next(t for t in at.toggle if t.label.startswith("Figures"))
+    assert charts_of(toggle.set_value(True).run()) == 3
+    assert charts_of(open_app(tiny_workspace, "retrieval", **HERE, event="2,3")) == 5
+
+
+def test_an_unknown_figure_in_a_link_shows_the_timeline(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "retrieval", **HERE, figure="pie")
+    assert not at.exception and "First-stage hits above" in words_of(at)
+
+
+def test_another_target_stands_beside_the_first_and_can_take_its_place(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "retrieval", **HERE, item_b="i3")
+    for number, item in enumerate((last_item(tiny_workspace), "i3")):
+        said = retrieve(tiny_workspace, "run", "p1", item, k=6, spec=COARSE, shortlist=0.0)
+        target, listed = cards_of(at, f"beside_{number}")
+        assert {f"item {item}", f"Recall@K {said['recall']:.1%}"} <= set(target["cards"][0]["lines"])
+        assert [card["id"] for card in listed["cards"]] == [row["event"] for row in said["exact"][:6]]
+    at.button(key="swap").click().run()
+    assert (at.query_params["item"], at.query_params["item_b"]) == ("i3", last_item(tiny_workspace))
+
+
+def test_another_run_stands_beside_the_first(open_app, tiny_workspace, tmp_path):
+    workspace = Workspace(tmp_path / "workspace")
+    shutil.copytree(tiny_workspace.root, workspace.root)
+    at = open_app(workspace, "retrieval", **HERE, run_b="psu")
+    assert not at.exception and f"has no codebooks {COARSE}" in words_of(at)
+    make_codebooks(open_study(workspace, "psu"), COARSE)
+    at = open_app(workspace, "retrieval", **HERE, run_b="psu")
+    said = retrieve(workspace, "psu", "p1", last_item(workspace), k=6, spec=COARSE, shortlist=0.0)
+    target, _ = cards_of(at, "beside_1")
+    assert target["note"] == "run psu" and f"Recall@K {said['recall']:.1%}" in target["cards"][0]["lines"]
+
+
+def test_an_unknown_second_target_is_explained_and_the_page_goes_on(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "retrieval", **HERE, item_b="i999")
+    assert not at.exception and "item 'i999' is not known" in words_of(at) and charts_of(at) == 1

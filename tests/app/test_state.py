@@ -1,0 +1,93 @@
+"""Choices survive the URL, the stations and an undo; a link that cannot be read says so."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from streamlit.testing.v1 import AppTest
+
+from app import state
+
+
+def test_defaults_are_not_written():
+    choices, notices = state.read_query({})
+    assert notices == [] and state.write_query(choices) == {}
+
+
+def test_a_link_holds_the_version_and_what_was_changed():
+    choices, _ = state.read_query({})
+    query = state.write_query({**choices, "k": 20, "weights": (1.0, 0.5, 0.0, 2.0), "mask": ("Q", "I"), "to_s": 5})
+    assert query == {"v": "1", "k": "20", "weights": "1,0.5,0,2", "mask": "Q,I", "to_s": "5"}
+
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=20)
+
+
+@settings(max_examples=40)
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "person": TEXT,
+            "query": TEXT,
+            "k": st.integers(0, 10_000),
+            "held_out": st.booleans(),
+            "weights": st.lists(st.integers(0, 40).map(lambda n: n / 8), max_size=4).map(tuple),
+            "hide_from_s": st.none() | st.integers(-(10**9), 10**10),
+            "event": st.lists(st.integers(0, 10**6).map(str), max_size=5).map(tuple),
+        },
+    )
+)
+def test_what_is_written_is_read_back(changes):
+    choices = {**state.read_query({})[0], **changes}
+    again, notices = state.read_query(state.write_query(choices))
+    assert again == choices and notices == []
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ({"v": "0", "k": "5"}, "another version of the app (0; this is 1)"),
+        ({"v": "1", "colour_by": "x"}, "“colour_by” is not known here"),
+        ({"v": "1", "k": "many"}, "“k=many” is not events kept per head; the default is used instead: 50"),
+        ({"v": "1", "k": "-1"}, "“k=-1”"),
+        ({"v": "1", "weights": "1,x"}, "“weights=1,x”"),
+    ],
+)
+def test_what_a_link_holds_that_cannot_be_used_is_said(query, says):
+    _, notices = state.read_query(query)
+    assert any(says in notice for notice in notices)
+
+
+def test_what_can_be_read_of_an_old_link_is_used():
+    choices, notices = state.read_query({"v": "0", "person": "7", "gone": "1"})
+    assert choices["person"] == "7" and len(notices) == 2
+
+
+def script() -> None:
+    import streamlit as st
+
+    from app import state
+
+    state.begin()
+    st.slider("Keep", 1, 200, **state.bound("k"))
+    st.multiselect("Mask", ["Q", "A"], **state.bound("mask", options=["Q", "A"]))
+    st.button("Undo", on_click=state.undo)
+    st.text(state.link())
+    state.finish()
+
+
+def test_a_widget_shows_the_link_writes_it_and_is_undone():
+    at = AppTest.from_function(script)
+    at.query_params["k"] = "20"
+    at.run()
+    assert at.slider[0].value == 20
+    at.slider[0].set_value(30).run()
+    assert at.query_params["k"] == "30" and at.text[0].value == "?v=1&k=30"
+    at.multiselect[0].select("Q").run()
+    assert at.query_params["mask"] == "Q"
+    at.button[0].click().run()
+    assert at.multiselect[0].value == [] and at.slider[0].value == 30
+    at.button[0].click().run()
+    assert at.slider[0].value == 20 and at.query_params["k"] == "20"

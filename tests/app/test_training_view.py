@@ -1,0 +1,209 @@
+"""The station Training: what is started runs outside the page, and every state offers what can be done in it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.figures import training as figures
+from seminar_core.files import append_line, write_json
+from seminar_core.training import engines, jobs
+from seminar_core.training.curves import Curves
+from seminar_core.workspace import Workspace
+
+ROOT = Path(__file__).resolve().parents[2]
+DOUBLE = ROOT / "tests" / "training" / "job_double.py"
+
+
+@pytest.fixture
+def served(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    monkeypatch.setenv("SEMINAR_WORKSPACE", str(workspace.root))
+    monkeypatch.setattr(engines, "runner_command", lambda job_dir: [sys.executable, str(DOUBLE), str(job_dir), "2"])
+    yield workspace
+    for row in jobs.rows(workspace):
+        if row["state"] in ("queued", "running"):
+            jobs.cancel(workspace, row["job"])
+
+
+def page(**query: str) -> AppTest:
+    def script() -> None:
+        from app import state, widgets
+        from app.views import training
+
+        state.begin()
+        with widgets.explained("page"):
+            training.render()
+        state.finish()
+
+    test = AppTest.from_function(script, default_timeout=30)
+    for name, value in query.items():
+        test.query_params[name] = value
+    return test.run()
+
+
+def wait_for(what: Callable[[], bool], seconds: float = 20) -> None:
+    until = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.05)
+
+
+def words(run: str = "r", **told: object) -> list[str]:
+    options = [word for key, value in told.items() for word in ("--set", f"{key}={value}")]
+    return ["pretrain", "--dataset", "sample", "--run", run, *options]
+
+
+def buttons(test: AppTest) -> set[str]:
+    return {button.key for button in test.button if button.key}
+
+
+def make_run(
+    workspace: Workspace, name: str, *, kind: str = "ranker", model: str = "seminar", **config: object
+) -> None:
+    directory = workspace.run_dir(name)
+    write_json(
+        directory / "run.json",
+        {
+            "name": name, "kind": kind, "model": model, "dataset": "sample", "dataset_hash": "h", "encodings": {},
+            "config": {"batches": {"negatives": 20, **config}}, "seed": 0, "parent": None,
+        },
+    )  # fmt: skip
+    write_json(directory / "status.json", {"state": "done", "steps": 10, "best_step": 5})
+    for step in range(0, 11, 5):
+        append_line(directory / "metrics.jsonl", {"step": step, "time_s": step / 10, "loss/total": 3 - step / 10})
+        append_line(directory / "metrics.jsonl", {"step": step, "time_s": step / 10, "validation/MRR": 0.1 + step / 50})
+
+
+def test_an_empty_station_offers_the_first_training(served: Workspace):
+    test = page()
+    assert not test.exception and "No training has been started yet" in test.info[0].value
+    test.button[0].click().run()
+    assert test.query_params["part"] == "start"
+
+
+def test_the_form_starts_a_job_outside_the_page(served: Workspace):
+    test = page(part="start")
+    assert not test.exception
+    assert any(
+        "python -m seminar_core jobs start pretrain --dataset sample --run pretrain-1" in c.value for c in test.code
+    )
+    test.button(key="start_now").click().run()
+    assert not test.exception
+    (row,) = jobs.rows(served)
+    assert row["run"] == "pretrain-1" and test.query_params["job"] == row["job"]
+    wait_for(lambda: jobs.rows(served)[0]["state"] == "done")
+
+
+def test_the_form_says_what_is_missing(served: Workspace):
+    test = page(part="start", recipe="finetune")
+    assert any("starts from a pretrained run and none is chosen" in e.value.replace("\\", "") for e in test.error)
+    assert "start_now" not in buttons(test)
+
+
+def test_a_running_job_shows_percent_and_can_be_cancelled_and_resumed(served: Workspace):
+    job = jobs.start(served, words(steps=400, pause=0.05))["job"]
+    wait_for(lambda: jobs.show(served, job)["step"] >= 2)
+    test = page(job=job)
+    assert not test.exception and "cancel" in buttons(test) and "resume" not in buttons(test)
+    assert "running" in test.subheader[0].value
+    test.button(key="cancel").click().run()
+    wait_for(lambda: jobs.show(served, job)["state"] == "stopped")
+    test.run()
+    assert "resume" in buttons(test) and "cancel" not in buttons(test)
+    test.button(key="resume").click().run()
+    wait_for(lambda: jobs.show(served, job)["attempt"] == 2)
+
+
+def test_a_refreshed_page_sees_the_job_go_on(served: Workspace):
+    job = jobs.start(served, words(steps=400, pause=0.05))["job"]
+    wait_for(lambda: jobs.show(served, job)["step"] >= 2)
+    before = jobs.show(served, job)["step"]
+    page(job=job)
+    wait_for(lambda: jobs.show(served, job)["step"] > before)
+    assert "running" in page(job=job).subheader[0].value
+
+
+def test_a_failed_job_shows_its_reason_and_next_step(served: Workspace):
+    job = jobs.start(served, words(mode="memory"))["job"]
+    wait_for(lambda: jobs.show(served, job)["state"] == "failed")
+    test = page(job=job)
+    assert any("no room for the batch" in e.value and "half the batch" in e.value for e in test.error)
+    assert test.button(key="resume_smaller").label == "Resume with 8 lives a step"
+
+
+def test_a_lost_job_is_not_shown_as_running(served: Workspace):
+    job = jobs.start(served, words(steps=400, pause=0.05))["job"]
+    wait_for(lambda: jobs.show(served, job)["state"] == "running")
+    import os
+    import signal
+
+    os.kill(jobs.show(served, job)["pid"], signal.SIGKILL)
+    wait_for(lambda: jobs.show(served, job)["state"] == "lost")
+    test = page(job=job)
+    assert "lost" in test.subheader[0].value and "resume" in buttons(test)
+
+
+def test_a_finished_training_leads_to_its_map_and_can_be_repeated(served: Workspace):
+    job = jobs.start(served, words(steps=1))["job"]
+    wait_for(lambda: jobs.show(served, job)["state"] == "done")
+    test = page(job=job)
+    assert {"open_map", "seeds", "forget_yes"} <= buttons(test)
+    test.button(key="seeds").click().run()
+    assert {row["run"] for row in jobs.rows(served)} == {"r", "r-seed1", "r-seed2", "r-seed3"}
+    wait_for(lambda: all(row["state"] == "done" for row in jobs.rows(served)))
+
+
+def test_a_job_is_forgotten_and_its_run_stays(served: Workspace):
+    job = jobs.start(served, words(steps=1))["job"]
+    wait_for(lambda: jobs.show(served, job)["state"] == "done")
+    page(job=job).button(key="forget_yes").click().run()
+    assert jobs.rows(served) == [] and served.run_dir("r").is_dir()
+
+
+def test_only_what_differs_is_compared(served: Workspace):
+    make_run(served, "a")
+    make_run(served, "b", negatives=50)
+    test = page(part="compare", runs="a,b")
+    assert not test.exception
+    frames = [frame.value for frame in test.dataframe]
+    assert any(
+        list(f.columns) == ["setting", "a", "b"] and f["setting"].tolist() == ["batches.negatives"] for f in frames
+    )
+
+
+def test_notes_and_tags_stay(served: Workspace):
+    make_run(served, "a")
+    test = page(part="compare", runs="a")
+    test.text_area(key="note_a").input("the good one").run()
+    assert json.loads((served.run_dir("a") / "note.json").read_text())["text"] == "the good one"
+    assert page(part="compare", runs="a").text_area(key="note_a").value == "the good one"
+
+
+def test_a_run_is_deleted_after_a_question(served: Workspace):
+    make_run(served, "a")
+    make_run(served, "b")
+    test = page(part="compare", runs="a,b")
+    test.button(key="delete_yes_a").click().run()
+    assert not served.run_dir("a").exists() and served.run_dir("b").exists()
+
+
+def test_an_empty_workspace_has_nothing_to_compare(served: Workspace):
+    shutil.rmtree(served.root, ignore_errors=True)
+    assert "There is no run yet" in page(part="compare").info[0].value
+
+
+def test_figures_name_their_curve_and_its_units(served: Workspace):
+    make_run(served, "a")
+    curves = Curves(served.run_dir("a") / "metrics.jsonl")
+    curves.update()
+    figure = figures.curve(curves.series("validation/MRR"), "validation/MRR", "time_s", best=1.0)
+    assert figure.layout.xaxis.title.text == "seconds of training" and figure.layout.title.text == "validation: MRR"
+    assert len(figure.data[0].x) == 3 and len(figure.layout.shapes) == 1
+    assert not figures.curve(curves.series("none"), "none").data and not figures.overlay({}, "loss/total").data

@@ -1,0 +1,64 @@
+"""A real browser on a real server: the app on a free port over a temporary workspace, and Debian's Chromium.
+
+`app_url` is the address of the served app, `open_page(path, width=..., dark=...)` opens one of its pages and waits
+until it has been drawn; `served_app.settled(page)` waits again after a click. Without a Chromium they skip and say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.browser.served_app import CHROMIUM, FLAGS, serve, settled
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[object]:
+    """One browser for all tests."""
+    if not CHROMIUM:
+        pytest.skip("no Chromium found: `apt-get install chromium`, or set CHROMIUM to its path")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: `make setup`")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def app_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workspace of the served app; a test module may fill it with the command line."""
+    return tmp_path_factory.mktemp("browser") / "workspace"
+
+
+@pytest.fixture(scope="session")
+def app_url(app_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the served app."""
+    process, address = serve(app_workspace, tmp_path_factory.mktemp("log") / "app.log")
+    yield address
+    process.terminate()
+    process.wait(timeout=20)
+
+
+@pytest.fixture
+def open_page(chromium, app_url: str) -> Iterator[Callable[..., object]]:
+    """`open_page("retrieval?k=10", width=390, dark=True)` in a fresh session; returns the drawn Playwright page."""
+    contexts = []
+
+    def open_it(path: str = "", *, width: int = 1280, height: int = 900, dark: bool = False):
+        context = chromium.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            permissions=["clipboard-read", "clipboard-write"],
+        )
+        contexts.append(context)
+        context.set_default_timeout(90_000)
+        page = context.new_page()
+        page.goto(f"{app_url}/{path.lstrip('/')}")
+        settled(page)
+        return page
+
+    yield open_it
+    for context in contexts:
+        context.close()
