@@ -1,0 +1,176 @@
+"""How fast the app answers in a real browser: first screen, what-if, bytes on the wire, traffic of an idle page.
+
+Prints one JSON object {machine, rows}; rows: {what, value, unit, reach, people_events}. Run by `bench app`. A workspace
+of its own holds a small trained run; lives of 2,000 events (and 100,000 with --full) are generated.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import numpy as np  # noqa: E402 - after the root is on the path
+import pyarrow as pa  # noqa: E402 - after the root is on the path
+import pyarrow.parquet as pq  # noqa: E402
+from playwright.sync_api import Page, sync_playwright  # noqa: E402
+
+from seminar_core.runtime import machine_facts  # noqa: E402
+from seminar_core.workspace import Workspace  # noqa: E402
+
+CHROMIUM = os.environ.get("CHROMIUM") or "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-sync",
+]
+DRAWN = '[data-testid="stApp"][data-test-script-state="notRunning"]'
+SPEC = "QC16,RQ8x4fs"
+SETTINGS = ("width=16", "heads=2", "keep=50", "steps=2", "batch_size=4", "targets_per_life=2", "validation_people=4")
+IDLE_S = 6
+
+
+def write_events(folder: Path, lengths: list[int], items: int = 500) -> None:
+    """A table of people with lives of these lengths."""
+    rng = np.random.default_rng(0)
+    columns: dict[str, list[Any]] = {"person": [], "time": [], "item": [], "query": []}
+    for person, length in enumerate(lengths):
+        rows = rng.integers(0, items, length)
+        columns["person"] += [f"p{person}"] * length
+        columns["time"] += [1_600_000_000 + 600 * t for t in range(length)]
+        columns["item"] += [f"i{row}" for row in rows]
+        columns["query"] += [f"query {row % 40}" if row % 3 == 0 else None for row in rows]
+    folder.mkdir(parents=True)
+    pq.write_table(pa.table(columns), folder / "events.parquet")
+    titles = [f"thing {n} of kind {n % 25}" for n in range(items)]
+    catalogue = {"item": [f"i{n}" for n in range(items)], "title": titles, "category": [t[-2:] for t in titles]}
+    pq.write_table(pa.table(catalogue), folder / "items.parquet")
+
+
+def prepare(root: Path, lengths: list[int]) -> Workspace:
+    """A workspace with the data set `speed` and the run `speed-run`."""
+    from seminar_core.data.importers.table import import_table
+    from seminar_core.diagnostics.study import make_codebooks, open_study
+    from seminar_core.training.finetune import finetune
+    from seminar_core.training.recipe import FinetuneConfig, load_config
+
+    workspace = Workspace(root / "workspace")
+    write_events(root / "table", lengths)
+    import_table(workspace, root / "table", "speed")
+    config = load_config(FinetuneConfig, None, SETTINGS, seed=0, device="cpu")
+    finetune(workspace, "speed", "speed-run", model="seminar", config=config)
+    make_codebooks(open_study(workspace, "speed-run"), SPEC)
+    return workspace
+
+
+def serve(workspace: Workspace) -> tuple[subprocess.Popen[bytes], str]:
+    """The app over `workspace`, once it answers."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    words = [sys.executable, "-m", "streamlit", "run", "app/streamlit_app.py", "--server.port", str(port)]
+    environment = {**os.environ, "SEMINAR_WORKSPACE": str(workspace.root)}
+    process = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(240):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2).close()
+            return process, f"http://127.0.0.1:{port}"
+        except OSError:
+            time.sleep(0.25)
+    raise RuntimeError("the app did not start within a minute")
+
+
+def settle(page: Page) -> None:
+    """Wait until the page has been drawn."""
+    page.wait_for_selector(DRAWN, timeout=120_000)
+
+
+def what_if_s(page: Page) -> float:
+    """Seconds from a pressed key on a weight's slider to the changed page, median of three."""
+    slider = page.get_by_role("slider", name=re.compile("Text"))
+    taken = []
+    for _ in range(3):
+        old = page.url
+        slider.focus()
+        started = time.perf_counter()
+        slider.press("ArrowRight")
+        page.wait_for_url(lambda url, old=old: url != old, timeout=60_000)
+        settle(page)
+        taken.append(time.perf_counter() - started)
+    return sorted(taken)[1]
+
+
+def measure(full: bool) -> list[dict[str, Any]]:
+    """All rows."""
+    lengths = [100] * 6 + [2_000] + ([100_000] if full else [])
+    rows: list[dict[str, Any]] = []
+
+    def row(what: str, value: float, unit: str, reach: float, events: int = 0) -> None:
+        rows.append({"what": what, "value": round(value, 3), "unit": unit, "reach": reach, "events": events})
+
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
+        workspace = prepare(Path(folder), lengths)
+        process, address = serve(workspace)
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        try:
+            page = browser.new_page()
+            received = [0]
+            page.on(
+                "websocket",
+                lambda ws: ws.on("framereceived", lambda data: received.__setitem__(0, received[0] + len(data))),
+            )
+            started = time.perf_counter()
+            page.goto(f"{address}/data?dataset=speed")
+            page.locator('[data-testid="stMetric"]').first.wait_for(timeout=60_000)
+            row("first screen", time.perf_counter() - started, "s", 2.0)
+            for person, length in enumerate(lengths):
+                if length < 2_000:
+                    continue
+                page = browser.new_page()
+                received[0] = 0
+                page.on(
+                    "websocket",
+                    lambda ws: ws.on("framereceived", lambda data: received.__setitem__(0, received[0] + len(data))),
+                )
+                query = f"dataset=speed&run=speed-run&person=p{person}&spec={SPEC}"
+                started = time.perf_counter()
+                page.goto(f"{address}/retrieval?{query}")
+                page.locator('[data-testid="stMetric"]').first.wait_for(timeout=120_000)
+                settle(page)
+                row("first answer", time.perf_counter() - started, "s", 1.0, length)
+                row("page on the wire", received[0] / 1e6, "MB", 2.0, length)
+                row("what-if", what_if_s(page), "s", 0.3 if length == 2_000 else 1.0, length)
+                page.wait_for_timeout(1500)
+                before = received[0]
+                page.wait_for_timeout(IDLE_S * 1000)
+                row("idle traffic", float(received[0] - before), f"bytes in {IDLE_S} s", 0.0, length)
+                page.close()
+        finally:
+            browser.close()
+            process.terminate()
+            process.wait(timeout=20)
+    return rows
+
+
+def main() -> None:
+    """Print the answer."""
+    rows = measure("--full" in sys.argv[1:])
+    print(json.dumps({"machine": machine_facts(), "rows": rows}))
+
+
+if __name__ == "__main__":
+    main()
