@@ -1,0 +1,57 @@
+"""Take the screenshots of the five stations from the running app: `make screens`.
+
+Serves the app over the workspace (`$SEMINAR_WORKSPACE`, else ./workspace), which needs a ranker named `seminar` trained
+on the sample from a pretrained run, its codebooks, and a background job to watch; `$SCREENS_QUERY` asks for others.
+Writes `<station>-<width>-<light|dark>.png` beside this file. Needs a Chromium.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path.insert(0, str(ROOT))
+
+from playwright.sync_api import sync_playwright  # noqa: E402 - after the root is on the path
+
+from tests.browser.served_app import CHROMIUM, FLAGS, serve, settled  # noqa: E402 - the same
+
+STATIONS = ("data", "life", "alignment", "retrieval", "training")
+WIDTHS = {1280: 1600, 390: 1600}
+
+
+def main() -> None:
+    """Write every picture; say which."""
+    workspace = Path(os.environ.get("SEMINAR_WORKSPACE", ROOT / "workspace")).absolute()
+    query = os.environ.get("SCREENS_QUERY", "dataset=sample&run=seminar&person=p0302")
+    process, address = serve(workspace, workspace / "screens.log")
+    try:
+        with sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            for dark in (False, True):
+                for width, height in WIDTHS.items():
+                    page = browser.new_context(
+                        viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+                    ).new_page()
+                    for station in STATIONS:
+                        page.goto(f"{address}/{station}?{query}")
+                        settled(page, 180)
+                        page.wait_for_timeout(4000)
+                        page.wait_for_selector('[data-testid="stProgress"]', state="detached", timeout=300_000)
+                        page.wait_for_timeout(2000)
+                        settled(page, 180)
+                        path = HERE / f"{station}-{width}-{'dark' if dark else 'light'}.png"
+                        page.screenshot(path=path)
+                        print(path.relative_to(ROOT))
+                    page.context.close()
+            browser.close()
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+if __name__ == "__main__":
+    main()
