@@ -35,10 +35,12 @@ def app_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def app_url(app_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the served app."""
-    process, address = serve(app_workspace, tmp_path_factory.mktemp("log") / "app.log")
+    log = tmp_path_factory.mktemp("log") / "app.log"
+    process, address = serve(app_workspace, log)
     yield address
     process.terminate()
     process.wait(timeout=20)
+    print(log.read_text(errors="replace")[-4000:])
 
 
 @pytest.fixture
@@ -61,4 +63,6 @@ def open_page(chromium, app_url: str) -> Iterator[Callable[..., object]]:
 
     yield open_it
     for context in contexts:
+        for page in context.pages:  # pytest shows this of a test that failed
+            print(f"{page.url}\n{page.inner_text('body')[:4000]}")
         context.close()

@@ -41,6 +41,7 @@ def test_a_training_from_the_button_to_its_map(open_page: Callable[..., object],
     (row,) = jobs.rows(made)
     assert row["run"] == "journey" and row["pid"] != os.getpid()
 
+    page.wait_for_url(re.compile(f"job={row['job']}"))  # the address follows what is drawn
     page.reload()
     settled(page)
     waits(page, "journey: running")
