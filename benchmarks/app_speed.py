@@ -66,7 +66,8 @@ def prepare(root: Path, lengths: list[int]) -> Workspace:
     from seminar_core.data.importers.table import import_table
     from seminar_core.diagnostics.study import make_codebooks, open_study
     from seminar_core.training.finetune import finetune
-    from seminar_core.training.recipe import FinetuneConfig, load_config
+    from seminar_core.training.recipe import FinetuneConfig
+    from seminar_core.training.settings import load_config
 
     workspace = Workspace(root / "workspace")
     write_events(root / "table", lengths)

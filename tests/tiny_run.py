@@ -7,7 +7,8 @@ from pathlib import Path
 from seminar_core.diagnostics.study import make_codebooks, open_study
 from seminar_core.training.finetune import finetune
 from seminar_core.training.pretrain import pretrain
-from seminar_core.training.recipe import FinetuneConfig, PretrainConfig, load_config
+from seminar_core.training.recipe import FinetuneConfig, PretrainConfig
+from seminar_core.training.settings import load_config
 from seminar_core.workspace import Workspace
 from tests.tiny import make_dataset
 

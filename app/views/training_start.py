@@ -9,7 +9,8 @@ from app import loaders, state, widgets
 from seminar_core.training import jobs, menu, warmup
 from seminar_core.training.engines import ENGINES
 from seminar_core.training.job_state import LIVE
-from seminar_core.training.recipe import FinetuneConfig, PretrainConfig, leaves
+from seminar_core.training.recipe import FinetuneConfig, PretrainConfig
+from seminar_core.training.settings import leaves
 
 BUDGET = ("steps", "seconds", "evaluate_every")
 

@@ -59,8 +59,9 @@ def pretrain(
 ) -> dict[str, Any]:
     """Train a Pretraining Search Unit: next pair, alignment, relevance."""
     from ..training.pretrain import pretrain as train
-    from ..training.recipe import PretrainConfig, load_config
+    from ..training.recipe import PretrainConfig
     from ..training.session import Orders
+    from ..training.settings import load_config
 
     with only_the_first_speaks() as progress:
         chosen = load_config(PretrainConfig, config, settings or (), seed=seed, device=device)
@@ -84,8 +85,9 @@ def finetune(
 ) -> dict[str, Any]:
     """Train a downstream model, from scratch or from a pretrained run."""
     from ..training.finetune import finetune as train
-    from ..training.recipe import FinetuneConfig, load_config
+    from ..training.recipe import FinetuneConfig
     from ..training.session import Orders
+    from ..training.settings import load_config
 
     with only_the_first_speaks() as progress:
         chosen = load_config(FinetuneConfig, config, settings or (), seed=seed, device=device)

@@ -18,8 +18,8 @@ from ..evaluation.result import Result
 from ..progress import Progress, silent
 from ..training.assess import differences as paired_differences
 from ..training.assess import evaluate_run, kept_result
-from ..training.recipe import flatten
 from ..training.run_files import RunCard, existing_run, read_card, read_status
+from ..training.settings import flatten
 from ..workspace import Workspace
 
 CARD_FIELDS = ("model", "dataset", "dataset_hash", "parent", "seed")

@@ -35,9 +35,10 @@ from .distributed import SPARSE_TABLES, SharedRanker, shared
 from .launch import Group, launched, one_after_the_other, own_device, together
 from .loop import BEST, StepLosses, Task
 from .quantised import attach_codec, is_quantised
-from .recipe import FinetuneConfig, PretrainConfig, from_dict, to_dict
+from .recipe import FinetuneConfig, PretrainConfig
 from .run_files import RunCard, existing_run, read_card
 from .session import Orders, card_to_resume, carry_out, record_answer, refuse_existing
+from .settings import from_dict, to_dict
 
 SHAPED_BY_PSU = ("width", "heads", "query_absent", "item_absent", "alpha", "learn_alpha", "disabled")
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from ..errors import ConfigError, UnknownNameError
-from .recipe import FinetuneConfig, PretrainConfig, differences, leaves, load_config, to_dict, to_toml
+from .recipe import FinetuneConfig, PretrainConfig
+from .settings import differences, leaves, load_config, to_dict, to_toml
 
 
 @dataclass(frozen=True)

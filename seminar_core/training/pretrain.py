@@ -26,9 +26,10 @@ from .assembly import (
 from .distributed import SPARSE_TABLES, SharedPSU, shared
 from .launch import Group, launched, one_after_the_other, own_device, together
 from .loop import StepLosses, Task
-from .recipe import PretrainConfig, from_dict, to_dict
+from .recipe import PretrainConfig
 from .run_files import RunCard
 from .session import Orders, card_to_resume, carry_out, record_answer, refuse_existing
+from .settings import from_dict, to_dict
 
 
 def psu_task(material: Material, config: PretrainConfig, device: str, group: Group | None = None) -> Task:

@@ -39,8 +39,9 @@ from .finetune import ranker_task
 from .loop import BEST, Loop
 from .pretrain import psu_task
 from .quantised import attach_codec, is_quantised
-from .recipe import FinetuneConfig, PretrainConfig, to_dict
+from .recipe import FinetuneConfig, PretrainConfig
 from .reproduction_table import markdown
+from .settings import to_dict
 from .variants import BUDGETS, PAIRS, Variant, chosen_variants, finetune_config, pretrain_config
 
 log = logging.getLogger(__name__)

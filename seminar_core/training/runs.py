@@ -20,8 +20,9 @@ from .assembly import Material, build_psu, build_ranker, gather_material
 from .checkpoint import load_weights
 from .loop import BEST, FIRST, LAST
 from .quantised import attach_codec, is_quantised
-from .recipe import FinetuneConfig, PretrainConfig, from_dict
+from .recipe import FinetuneConfig, PretrainConfig
 from .run_files import RunCard, current_hash, existing_run, list_runs, read_card, read_status, run_names, run_row
+from .settings import from_dict
 
 STAGES = {"before": FIRST, "best": BEST, "last": LAST}
 

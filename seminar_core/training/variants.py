@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import UnknownNameError
-from .recipe import BudgetConfig, FinetuneConfig, PretrainConfig, with_values
+from .recipe import BudgetConfig, FinetuneConfig, PretrainConfig
+from .settings import with_values
 
 SHORT = 8  # the short budget is one eighth of the steps
 RIVALS = ("din", "avgpool", "sim-hard", "sim-soft", "eta", "sdim", "twin", "qin", "muse")

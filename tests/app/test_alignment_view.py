@@ -16,7 +16,8 @@ from seminar_core.diagnostics.card_table import card_table
 from seminar_core.diagnostics.modality_gap import number_card
 from seminar_core.diagnostics.selection import keep_selection
 from seminar_core.training.pretrain import pretrain
-from seminar_core.training.recipe import PretrainConfig, load_config
+from seminar_core.training.recipe import PretrainConfig
+from seminar_core.training.settings import load_config
 from seminar_core.workspace import Workspace
 from tests.app.conftest import words_of
 from tests.tiny import make_dataset, write_table

@@ -13,7 +13,8 @@ from seminar_core.data.report import report
 from seminar_core.diagnostics.search_answer import retrieve
 from seminar_core.diagnostics.study import make_codebooks, open_study
 from seminar_core.training.finetune import finetune
-from seminar_core.training.recipe import FinetuneConfig, load_config
+from seminar_core.training.recipe import FinetuneConfig
+from seminar_core.training.settings import load_config
 from seminar_core.workspace import Workspace
 from tests.app.conftest import words_of
 

@@ -10,8 +10,9 @@ from seminar_core.evaluation.metrics import METRICS, mean_metrics
 from seminar_core.training.assess import evaluate_run, kept_result
 from seminar_core.training.finetune import finetune
 from seminar_core.training.pretrain import pretrain
-from seminar_core.training.recipe import FinetuneConfig, PretrainConfig, with_values
+from seminar_core.training.recipe import FinetuneConfig, PretrainConfig
 from seminar_core.training.runs import load_run
+from seminar_core.training.settings import with_values
 
 
 @pytest.fixture(scope="module")

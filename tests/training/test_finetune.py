@@ -9,9 +9,10 @@ from seminar_core.errors import ConfigError, ShapeError, StaleError, UnknownName
 from seminar_core.training.assembly import gather_material, training_batches
 from seminar_core.training.finetune import finetune
 from seminar_core.training.pretrain import pretrain
-from seminar_core.training.recipe import FinetuneConfig, PretrainConfig, with_values
+from seminar_core.training.recipe import FinetuneConfig, PretrainConfig
 from seminar_core.training.run_files import read_card
 from seminar_core.training.runs import load_run
+from seminar_core.training.settings import with_values
 
 
 def config(**changes):

@@ -10,7 +10,8 @@ import pytest
 from seminar_core.errors import ConfigError, NotReadyError, UnknownNameError
 from seminar_core.files import append_line
 from seminar_core.training.menu import PRESETS, RECIPES, Choice, command_line, explanations, with_seed
-from seminar_core.training.recipe import FinetuneConfig, PretrainConfig, leaves, load_config
+from seminar_core.training.recipe import FinetuneConfig, PretrainConfig
+from seminar_core.training.settings import leaves, load_config
 from seminar_core.training.warmup import _sets, scaled
 
 

@@ -18,9 +18,10 @@ from seminar_core.model.baselines import MODELS
 from seminar_core.training.assess import evaluate_run
 from seminar_core.training.finetune import finetune
 from seminar_core.training.pretrain import pretrain
-from seminar_core.training.recipe import FinetuneConfig, PretrainConfig, with_values
+from seminar_core.training.recipe import FinetuneConfig, PretrainConfig
 from seminar_core.training.reproduce import Bench, Plan
 from seminar_core.training.runs import load_run
+from seminar_core.training.settings import with_values
 from seminar_core.training.variants import chosen_variants
 from seminar_core.workspace import Workspace
 

@@ -7,10 +7,11 @@ from tiny_training import SMALL, tiny_workspace
 from seminar_core.errors import Cancelled, DivergedError, ExistsError, StaleError, UnknownDatasetError
 from seminar_core.files import read_json, read_lines
 from seminar_core.training.pretrain import pretrain
-from seminar_core.training.recipe import PretrainConfig, with_values
+from seminar_core.training.recipe import PretrainConfig
 from seminar_core.training.run_files import list_runs, read_card, read_status
 from seminar_core.training.runs import load_run
 from seminar_core.training.session import Orders
+from seminar_core.training.settings import with_values
 
 
 def config(**changes):

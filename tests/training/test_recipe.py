@@ -5,11 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seminar_core.errors import ConfigError, CorruptFileError, MissingFileError
-from seminar_core.training.recipe import (
-    BatchConfig,
-    FinetuneConfig,
-    ModelConfig,
-    PretrainConfig,
+from seminar_core.training.recipe import BatchConfig, FinetuneConfig, ModelConfig, PretrainConfig
+from seminar_core.training.settings import (
     assignments,
     describe,
     differences,

@@ -8,8 +8,9 @@ from tiny_training import RANKER, tiny_workspace
 from seminar_core.errors import Cancelled, ConfigError, UnknownNameError
 from seminar_core.training import reproduce as module
 from seminar_core.training import variants
-from seminar_core.training.recipe import FinetuneConfig, PretrainConfig, shared_settings, with_values
+from seminar_core.training.recipe import FinetuneConfig, PretrainConfig, shared_settings
 from seminar_core.training.reproduce import reproduce, time_left
+from seminar_core.training.settings import with_values
 from seminar_core.training.variants import PAIRS, VARIANTS, Variant, chosen_variants, finetune_config, pretrain_config
 
 ONLY = "seminar; din; seminar, from scratch; seminar, no queries"
