@@ -61,6 +61,10 @@ class Part:
         """
         u = self.own(rows)
         self._check_span(u)
+        if self._searched_first:  # one product gives the transformed target and its constant
+            searched = u @ self._search_and_mean  # (R, n + 1)
+            subspaces, count = self.coder.centroids.shape[:2]  # type: ignore[union-attr]
+            return (searched[:, :-1] @ self._tables).reshape(len(u), subspaces, count), searched[:, -1]
         constant = u @ self.transform.mean
         if isinstance(self.coder, Scalar):
             searched = u @ self.transform.search
@@ -69,8 +73,6 @@ class Part:
         if self._own_dimensions is not None:  # product codes: each sub-space reads its own dimensions
             searched = (u @ self.transform.search)[:, self._own_dimensions]  # (R, S, n / S)
             return np.matmul(self._tables, searched[..., None])[..., 0], constant  # (R, S, C)
-        if self._searched_first:
-            u = u @ self.transform.search
         return (u @ self._tables).reshape(len(u), subspaces, count), constant
 
     @cached_property
@@ -83,10 +85,20 @@ class Part:
 
     @cached_property
     def _searched_first(self) -> bool:
-        """Whether it is cheaper to transform a target and then meet the centroids, or to meet transformed centroids."""
-        subspaces, count, dims = self.coder.centroids.shape  # type: ignore[union-attr]
+        """Whether it is cheaper to transform a target and then meet the centroids than to meet transformed centroids.
+
+        Asked of residual codes only: their centroids span all dimensions.
+        """
+        if isinstance(self.coder, Scalar) or not self.coder.residual:
+            return False
+        subspaces, count, dims = self.coder.centroids.shape
         width = len(self.transform.mean)
         return dims * (width + subspaces * count) < width * subspaces * count
+
+    @cached_property
+    def _search_and_mean(self) -> np.ndarray:
+        """(W, n + 1): the transform of a target, and the mean beside it."""
+        return np.concatenate([self.transform.search, self.transform.mean[:, None]], 1, dtype=np.float32)
 
     @cached_property
     def _tables(self) -> np.ndarray:

@@ -124,9 +124,9 @@ class FastScanScorer:
     def found_rows(self, rows: np.ndarray, scale: np.ndarray, keep: int) -> tuple[np.ndarray, np.ndarray]:
         """The best `keep` events of each group and their scores (R, n): sorted by score where there is one group."""
         check_keep(keep)
+        if len(self.life.groups) == 1:
+            return _scan(self.life.groups[0], rows, scale, keep)
         found = [_scan(group, rows, scale, keep) for group in self.life.groups]
-        if len(found) == 1:
-            return found[0]
         if not found:
             return np.empty((len(rows), 0), np.int64), np.empty((len(rows), 0), np.float32)
         return np.concatenate([e for e, _ in found], 1), np.concatenate([s for _, s in found], 1)
