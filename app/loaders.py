@@ -84,6 +84,17 @@ def runs(dataset_name: str | None = None) -> list[dict[str, Any]]:
     return [row for row in found if dataset_name is None or row["dataset"] == dataset_name]
 
 
+def check_run_of(run_name: str, dataset_name: str) -> None:
+    """Refuse a run that was trained on another data set than the chosen one.
+
+    Raises:
+        UnknownRunError: it was, or there is no such run.
+    """
+    from seminar_core.training.run_files import check_run_of as check
+
+    check(workspace(), run_name, dataset_name)
+
+
 @st.cache_resource(max_entries=8, show_spinner="Opening the run …")
 def _run(root: str, name: str, key: str) -> Any:
     return import_module("seminar_core.training.runs").load_run(Workspace(Path(root)), name)
@@ -117,6 +128,7 @@ def _people(root: str, name: str, key: str, query: str, sort: str, run_name: str
     opened = dataset(name)
     gap = pq_loss = None
     if run_name:
+        check_run_of(run_name, name)
         rows = population(run_name)["people"]
         gap, pq_loss = ({row["person"]: row[column] for row in rows} for column in ("gap", "pq_loss"))
     return find_people(opened, query or None, sort, max(opened.n_people, 1), gap=gap, pq_loss=pq_loss)
@@ -313,10 +325,10 @@ def picture(dataset_name: str, item_row: int) -> str:
 
 @st.cache_resource(show_spinner=False)
 def warm_up() -> threading.Thread:
-    """Import what later stations need (torch, faiss) behind the first screen; once per server."""
+    """Import what later stations need (torch, faiss and what is built on them) behind the first screen; once."""
 
     def load() -> None:
-        for name in ("torch", "faiss"):
+        for name in ("torch", "faiss", "seminar_core.diagnostics.study", "seminar_core.diagnostics.search_trace"):
             import_module(name)
 
     thread = threading.Thread(target=load, name="warm-up", daemon=True)

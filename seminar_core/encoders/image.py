@@ -11,7 +11,6 @@ import io
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
-from sklearn.preprocessing import normalize
 
 from ..data.dataset import Dataset
 from ..data.pictures import FORMATS
@@ -108,4 +107,5 @@ def _standardised(features: np.ndarray) -> np.ndarray:
     if len(features) > 1:
         deviation = features.std(axis=0)
         features = (features - features.mean(axis=0)) / np.where(deviation > 1e-6, deviation, 1)
-    return normalize(features) if len(features) else features
+    length = np.linalg.norm(features, axis=1, keepdims=True)
+    return features / np.where(length > 0, length, 1)

@@ -2,22 +2,24 @@
 
 Encoders. One space for items (title and description) and queries, so that a query can be compared with an item. Words
 and character n-grams within words are both counted: queries are short, misspelt and inflected. Latent semantic analysis
-(Deerwester et al. 1990) on at most `FITTED_DOCUMENTS` documents; rows have length one.
+(Deerwester et al. 1990) on at most `FITTED_DOCUMENTS` documents; rows have length one. scikit-learn is imported where
+it is used: that takes a second, and most commands only read what was encoded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sparse
-from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
-from sklearn.preprocessing import normalize
-from sklearn.utils.extmath import randomized_svd
 
 from ..data.dataset import Dataset
 from ..progress import Progress
 from .encoded import Encoded, scattered
+
+if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import TfidfVectorizer
 
 FITTED_DOCUMENTS = 30_000
 RARE_FROM = 500
@@ -59,6 +61,8 @@ def encode_texts(dataset: Dataset, encode: TextFunction) -> Encoded:
 
 def _counters(documents: int) -> list[TfidfVectorizer]:
     """Word and character n-gram counters; with many documents an n-gram must occur in two of them."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     return [
         TfidfVectorizer(
             analyzer=analyzer,
@@ -99,6 +103,9 @@ class TfidfSvd:
 
     def _fit(self, texts: list[str], progress: Progress) -> TextFunction:
         """Count and reduce `texts`; the answer encodes any text into that space."""
+        from sklearn.preprocessing import normalize
+        from sklearn.utils.extmath import randomized_svd
+
         rng = np.random.default_rng(TEXT_SEED)
         chosen = rng.permutation(len(texts))[:FITTED_DOCUMENTS]
         counters = _counters(len(chosen))
@@ -137,6 +144,8 @@ class Hashing:
     """
 
     def __init__(self, width: int = 256):
+        from sklearn.feature_extraction.text import HashingVectorizer
+
         self.counters = [
             HashingVectorizer(analyzer=analyzer, ngram_range=NGRAMS[analyzer], n_features=width, dtype=np.float32)
             for analyzer in NGRAMS
@@ -150,6 +159,8 @@ class Hashing:
         """(n, W) float32 rows of length one."""
         if not texts:
             return np.zeros((0, self.counters[0].n_features), np.float32)
+        from sklearn.preprocessing import normalize
+
         words, characters = (counter.transform(texts) for counter in self.counters)
         return normalize(words + characters).toarray()
 
