@@ -8,6 +8,7 @@ duckdb are imported where they are used: the first screen does not wait for them
 from __future__ import annotations
 
 import threading
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,13 @@ def workspace() -> Workspace:
 def dataset_key(name: str) -> str:
     """Content hash that `name` points to now; empty when it has not been imported."""
     pointer = workspace().dataset_dir(name) / "dataset.json"
-    return str(read_json(pointer)["current"]) if pointer.is_file() else ""
+    return _current(pointer, pointer.stat().st_mtime_ns) if pointer.is_file() else ""
+
+
+@lru_cache(maxsize=ENTRIES)
+def _current(pointer: Path, changed_ns: int) -> str:
+    """The hash that a pointer file holds since `changed_ns`: a page asks for it a hundred times while it is drawn."""
+    return str(read_json(pointer)["current"])
 
 
 def run_key(name: str) -> str:
