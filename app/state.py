@@ -8,10 +8,13 @@ Only choices that differ from their default are written; `v` names the version o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import available_timezones
 
 import streamlit as st
 
@@ -58,6 +61,39 @@ def _seconds(text: str) -> int | None:
     return int(text) if text else None
 
 
+def _weights(text: str) -> tuple[float, ...]:
+    numbers = _numbers(text)
+    if len(numbers) not in (0, 4):
+        raise ValueError("expected four numbers or none")
+    return numbers
+
+
+def _positions(text: str) -> tuple[str, ...]:
+    found = _names(text)
+    if not all(part.isascii() and part.isdecimal() for part in found):
+        raise ValueError("expected positions in a life")
+    return found
+
+
+def _head(text: str) -> str:
+    return ",".join(_positions(text)[:1])
+
+
+def _digest(text: str) -> str:
+    if not re.fullmatch("[0-9a-f]*", text):
+        raise ValueError("expected the hexadecimal digits of a digest")
+    return text
+
+
+_zones = cache(available_timezones)
+
+
+def _zone(text: str) -> str:
+    if text not in _zones():
+        raise ValueError("expected the name of a time zone")
+    return text
+
+
 PARAMETERS: dict[str, Parameter] = {
     # the thread that runs through all stations
     "dataset": Parameter("sample", str, "name of the data set"),
@@ -68,7 +104,7 @@ PARAMETERS: dict[str, Parameter] = {
     "item_b": Parameter("", str, "a second target beside the first"),
     "query": Parameter("", str, "query typed with the target"),
     "at": Parameter("", str, "event before which the life is visible, or `end`; empty = the last event"),
-    "zone": Parameter("UTC", str, "time zone in which times are shown"),
+    "zone": Parameter("UTC", _zone, "time zone in which times are shown"),
     # Life
     "find": Parameter("", str, "text searched among queries and titles"),
     "sort": Parameter("length", str, "order of the list of people"),
@@ -83,14 +119,14 @@ PARAMETERS: dict[str, Parameter] = {
     "k": Parameter(50, _count, "events kept per head"),
     "spec": Parameter("QC128,RQ32x4fs", str, "quantiser specification"),
     "shortlist": Parameter(4, _count, "shortlist factor: PQ keeps this many times K before exact scores order them"),
-    "weights": Parameter((), _numbers, "explicit channel weights q,a,t,i; empty = the run's own"),
+    "weights": Parameter((), _weights, "explicit channel weights q,a,t,i; empty = the run's own"),
     "mask": Parameter((), _names, "masked channels"),
     "hide_from_s": Parameter(None, _seconds, "start of the left-out period, UTC seconds"),
     "hide_to_s": Parameter(None, _seconds, "end of the left-out period, UTC seconds"),
-    "head": Parameter("", str, "one attention head; empty = all"),
+    "head": Parameter("", _head, "one attention head; empty = all"),
     "method": Parameter("", str, "first-stage method instead of the specification"),
     "methods": Parameter((), _names, "further methods as columns"),
-    "event": Parameter((), _names, "events whose loss is explained"),
+    "event": Parameter((), _positions, "events whose loss is explained"),
     "figure": Parameter("lanes", str, "lanes | rank_shift | scores: the figure of what was kept"),
     # Alignment
     "stages": Parameter((), _names, "stages on the map"),
@@ -100,7 +136,7 @@ PARAMETERS: dict[str, Parameter] = {
     "view": Parameter("stages", str, "stages | film: side by side, or one map moving over the checkpoints"),
     "drawing": Parameter("webgl", str, "webgl | plotly"),
     "held_out": Parameter(True, _flag, "figures of the items kept out of alignment"),
-    "selected": Parameter("", str, "digest of the selection kept on disk"),
+    "selected": Parameter("", _digest, "digest of the selection kept on disk"),
     "seed": Parameter(0, _count, "seed of the sampled points"),
     "slice": Parameter("", str, "items of the number card, as `field=value`; empty = all"),
     "of": Parameter("items", str, "work-list of items or people"),

@@ -33,7 +33,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), ma
             "query": TEXT,
             "k": st.integers(0, 10_000),
             "held_out": st.booleans(),
-            "weights": st.lists(st.integers(0, 40).map(lambda n: n / 8), max_size=4).map(tuple),
+            "weights": st.just(()) | st.tuples(*[st.integers(0, 40).map(lambda n: n / 8)] * 4),
             "hide_from_s": st.none() | st.integers(-(10**9), 10**10),
             "event": st.lists(st.integers(0, 10**6).map(str), max_size=5).map(tuple),
         },
@@ -53,6 +53,11 @@ def test_what_is_written_is_read_back(changes):
         ({"v": "1", "k": "many"}, "“k=many” is not events kept per head; the default is used instead: 50"),
         ({"v": "1", "k": "-1"}, "“k=-1”"),
         ({"v": "1", "weights": "1,x"}, "“weights=1,x”"),
+        ({"v": "1", "weights": "1,2"}, "“weights=1,2” is not explicit channel weights q,a,t,i"),
+        ({"v": "1", "event": "3,last"}, "“event=3,last” is not events whose loss is explained"),
+        ({"v": "1", "head": "first"}, "“head=first” is not one attention head"),
+        ({"v": "1", "zone": "Mars/Olympus"}, "“zone=Mars/Olympus” is not time zone in which times are shown"),
+        ({"v": "1", "selected": "../x"}, "“selected=../x” is not digest of the selection"),
     ],
 )
 def test_what_a_link_holds_that_cannot_be_used_is_said(query, says):
