@@ -15,7 +15,7 @@ import numpy as np
 from ..contracts import CHANNELS, PAD, ChannelVectors, Folded, Kept, check_shape
 from ..errors import ConfigError, NonFiniteError
 from .events import EventSet, pair_vectors, stack
-from .kernels import gathered_products
+from .kernels import gathered_products, pack_keys, unpack_best
 
 
 @runtime_checkable
@@ -51,18 +51,11 @@ def rank_keys(scores: np.ndarray, events: np.ndarray) -> np.ndarray:
         events: (..., n) int64 positions, 0 to 2**32 - 1.
 
     Returns:
-        (..., n) int64, larger is better; `read_keys` reads both back.
+        (..., n) int64, larger is better.
     """
-    bits = np.ascontiguousarray(scores + np.float32(0)).view(np.int32).astype(np.int64)  # + 0 turns -0.0 into 0.0
-    bits ^= (bits >> 63) & 0x7FFFFFFF  # negative floats sort backwards as integers
-    return (bits << 32) | events
-
-
-def read_keys(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Events (..., n) int64 and scores (..., n) float32 of `rank_keys`."""
-    bits = keys >> 32
-    bits ^= (bits >> 63) & 0x7FFFFFFF
-    return keys & 0xFFFFFFFF, bits.astype(np.int32).view(np.float32)
+    keys = np.empty(scores.shape, np.int64)
+    pack_keys(np.ravel(scores), np.ravel(events), keys.reshape(-1))
+    return keys
 
 
 def best_of(scores: np.ndarray, events: np.ndarray, keep: int) -> Kept:
@@ -76,13 +69,12 @@ def best_of(scores: np.ndarray, events: np.ndarray, keep: int) -> Kept:
     keys = rank_keys(scores, events)
     keys.sort(axis=1)
     count = min(keep, keys.shape[1])
-    found, kept = read_keys(keys[:, keys.shape[1] - count :][:, ::-1])
-    if count == keep:
-        return Kept(found, kept)
-    events = np.full((len(keys), keep), -1, np.int64)
-    values = np.full((len(keys), keep), -np.inf, np.float32)
-    events[:, :count], values[:, :count] = found, kept
-    return Kept(events, values)
+    found, kept = np.empty((len(keys), keep), np.int64), np.empty((len(keys), keep), np.float32)
+    if count < keep:
+        found.fill(-1)
+        kept.fill(-np.inf)
+    unpack_best(keys, count, found, kept)
+    return Kept(found, kept)
 
 
 def best_events(scores: np.ndarray, keep: int) -> np.ndarray:
@@ -98,7 +90,7 @@ def best_events(scores: np.ndarray, keep: int) -> np.ndarray:
         chosen = np.arange(length)
     keys = rank_keys(scores[chosen], chosen)
     keys.sort()
-    return read_keys(keys[max(len(keys) - keep, 0) :][::-1])[0]
+    return keys[max(len(keys) - keep, 0) :][::-1] & 0xFFFFFFFF
 
 
 def top_k(scores: np.ndarray, keep: int) -> Kept:

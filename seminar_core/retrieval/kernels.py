@@ -69,6 +69,39 @@ def gathered_products(table: np.ndarray, places: np.ndarray, u: np.ndarray, out:
 
 
 @numba.njit(cache=True, nogil=True)
+def pack_keys(scores: np.ndarray, events: np.ndarray, keys: np.ndarray) -> None:
+    """Integers that sort by score, then by event: the ordered bits of a score above, the event below.
+
+    Args:
+        scores: (n,) float32.
+        events: (n,) int64, 0 to 2**32 - 1.
+        keys: (n,) int64, overwritten.
+    """
+    for i in range(len(scores)):
+        bits = np.int64(np.float32(scores[i] + np.float32(0)).view(np.int32))  # + 0 turns -0.0 into 0.0
+        bits ^= (bits >> 63) & 0x7FFFFFFF  # negative floats sort backwards as integers
+        keys[i] = (bits << 32) | events[i]
+
+
+@numba.njit(cache=True, nogil=True)
+def unpack_best(keys: np.ndarray, count: int, events: np.ndarray, scores: np.ndarray) -> None:
+    """The `count` largest of rows of sorted keys, largest first.
+
+    Args:
+        keys: (R, n) int64, each row ascending.
+        events, scores: (R, K) int64 and float32, the first `count` columns overwritten.
+    """
+    last = keys.shape[1] - 1
+    for r in range(len(keys)):
+        for i in range(count):
+            key = keys[r, last - i]
+            bits = key >> 32
+            bits ^= (bits >> 63) & 0x7FFFFFFF
+            events[r, i] = key & 0xFFFFFFFF
+            scores[r, i] = np.int32(bits).view(np.float32)
+
+
+@numba.njit(cache=True, nogil=True)
 def settle_ties(scores: np.ndarray, events: np.ndarray) -> None:
     """Bring rows that are nearly in order, best first, into order: by score, then the newer event first.
 
