@@ -4,9 +4,11 @@ import pytest
 import torch
 from tiny_training import SMALL, tiny_workspace
 
+from seminar_core.data.dataset import open_dataset
 from seminar_core.errors import Cancelled, DivergedError, ExistsError, StaleError, UnknownDatasetError
 from seminar_core.files import read_json, read_lines
-from seminar_core.training.pretrain import pretrain
+from seminar_core.training.assembly import gather_material
+from seminar_core.training.pretrain import pretrain, psu_task
 from seminar_core.training.recipe import PretrainConfig
 from seminar_core.training.run_files import list_runs, read_card, read_status
 from seminar_core.training.runs import load_run
@@ -64,6 +66,20 @@ def test_an_objective_that_is_off_is_not_in_the_losses(pretrained):
     workspace, _ = pretrained
     answer = pretrain(workspace, "tiny", "next-only", config=config(alignment=0, relevance=0, steps=5))
     assert answer["losses"]["alignment"] is None and answer["losses"]["next_pair"] > 0
+
+
+def test_in_batch_negatives_are_further_rivals_of_the_next_pair(pretrained):
+    workspace, _ = pretrained
+    material = gather_material(open_dataset(workspace, "tiny"), config().encoders)
+
+    def first_loss(count: int) -> float:
+        settings = config(in_batch_negatives=count, alignment=0.0, relevance=0.0, next_loss="softmax")
+        return psu_task(material, settings, "cpu").losses(0).parts["next_pair"].item()
+
+    assert first_loss(0) < first_loss(2) < first_loss(5)  # a softmax over more rivals of the same kind costs more
+    answer = pretrain(workspace, "tiny", "in-batch", config=config(in_batch_negatives=3, steps=4))
+    assert answer["losses"]["next_pair"] > 0
+    assert load_run(workspace, "in-batch", device="cpu").model.in_batch_negatives == 3
 
 
 def test_a_cancelled_run_is_stopped_and_goes_on_to_the_same_weights(pretrained):
