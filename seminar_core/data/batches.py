@@ -16,10 +16,11 @@ import numpy as np
 from ..contracts import LifeBatch, TargetBatch, check_shape
 from ..errors import ConfigError, EmptyDataError
 from .negatives import TrainingNegatives
-from .splits import EventColumns, Split, Targets, count_before, last_usable, usable_counts
+from .splits import EventColumns, Split, Targets, count_before, label_counts, last_usable, usable_counts
 
 LENGTH_STEP = 8
 BUCKET_RATIO = 1.5
+LABEL_STREAM = 9
 
 
 def _gather(column: np.ndarray, start: np.ndarray, length: np.ndarray, width: int) -> np.ndarray:
@@ -38,6 +39,20 @@ def _visible(time_s: np.ndarray) -> np.ndarray:
     """(B, W) how many events of the window lie strictly before the second of each of its events."""
     new_second = np.diff(time_s, axis=1, prepend=time_s[:, :1] - 1) != 0
     return np.maximum.accumulate(np.where(new_second, np.arange(time_s.shape[1]), 0), axis=1)
+
+
+def some_columns(rng: np.random.Generator, usable: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
+    """`wanted` = P columns of each row where `usable` (B, W), ascending, and which of them exist; both (B, P)."""
+    keys = np.where(usable, rng.random(usable.shape), 2.0)
+    if wanted < usable.shape[1]:
+        columns = np.argpartition(keys, wanted - 1, axis=1)[:, :wanted]
+    else:
+        columns = np.broadcast_to(np.arange(usable.shape[1]), usable.shape)
+    exists = np.take_along_axis(usable, columns, axis=1)
+    order = np.argsort(np.where(exists, columns, usable.shape[1]), axis=1)
+    columns, exists = np.take_along_axis(columns, order, axis=1), np.take_along_axis(exists, order, axis=1)
+    spare = max(wanted - columns.shape[1], 0)
+    return np.pad(columns, ((0, 0), (0, spare))), np.pad(exists, ((0, 0), (0, spare)))
 
 
 def life_windows(store: EventColumns, person: np.ndarray, end: np.ndarray, max_length: int) -> LifeBatch:
@@ -123,11 +138,12 @@ class TrainingBatches:
         negatives_per_target: N - 1.
         span: how far back from the window's end targets are drawn; default half of `max_length`.
         last_only: one target a life, the last before `train_end`; for comparison with the paper's protocol.
+        labels_per_life: labelled events of each life that `with_labels` draws; 0 = none.
         seed: with `step`, the only source of randomness.
 
     Raises:
         ConfigError: a size that is not positive, a span above `max_length`, or `last_only` with several targets.
-        EmptyDataError: no event can be a training target.
+        EmptyDataError: no event can be a training target, or labelled events are wanted and one label does not occur.
     """
 
     def __init__(
@@ -142,6 +158,7 @@ class TrainingBatches:
         negatives_per_target: int = 20,
         span: int | None = None,
         last_only: bool = False,
+        labels_per_life: int = 0,
         seed: int = 0,
     ):
         span = max(1, max_length // 2) if span is None else span
@@ -165,8 +182,10 @@ class TrainingBatches:
         self.store, self.split, self.negatives = store, split, negatives
         self.batch_size, self.max_length, self.span = batch_size, max_length, span
         self.targets_per_life, self.negatives_per_target = targets_per_life, negatives_per_target
-        self.last_only, self.seed = last_only, seed
+        self.last_only, self.labels_per_life, self.seed = last_only, labels_per_life, seed
         self._weigh_people()
+        if labels_per_life:
+            self._require_both_labels()
 
     def _weigh_people(self) -> None:
         """Sort people into buckets of similar window length and give each its number of usable targets as weight."""
@@ -193,6 +212,22 @@ class TrainingBatches:
         self._cumulative = np.concatenate(([0], np.cumsum(weight[self._people])))
         self._bucket_edges = self._cumulative[np.append(starts, len(self._people))]
         self.n_targets = int(self._cumulative[-1])
+
+    def _require_both_labels(self) -> None:
+        """Refuse labels of which the people that are drawn have one kind alone, events with a history counted."""
+        store, people, end = self.store, self._people, self.split.train_end
+        starts = np.asarray(store.offsets)[people]
+        first = np.zeros(len(end), np.int64)
+        first[people] = np.minimum(count_before(store, people, np.asarray(store.time_s)[starts] + 1), end[people])
+        zeros, ones = (
+            int((label_counts(store, end, (label,)) - label_counts(store, first, (label,)))[people].sum())
+            for label in (0, 1)
+        )
+        if not (zeros and ones):
+            raise EmptyDataError(
+                f"the task 'label' needs training events with label 1 and with label 0, there are {ones} and {zeros}",
+                hint="train with tasks=next, or import events whose column 'label' holds both 1 and 0",
+            )
 
     def __repr__(self) -> str:
         return (
@@ -221,23 +256,26 @@ class TrainingBatches:
         self, rng: np.random.Generator, usable: np.ndarray, last: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """P columns of each row where `usable` (B, W), ascending, and which of them exist; both (B, P)."""
-        wanted = self.targets_per_life
         if self.last_only:
             newest = last[:, None] - 1
             return newest, np.take_along_axis(usable, newest, axis=1)
-        keys = np.where(usable, rng.random(usable.shape), 2.0)
-        if wanted < usable.shape[1]:
-            columns = np.argpartition(keys, wanted - 1, axis=1)[:, :wanted]
-        else:
-            columns = np.broadcast_to(np.arange(usable.shape[1]), usable.shape)
-        exists = np.take_along_axis(usable, columns, axis=1)
-        order = np.argsort(np.where(exists, columns, usable.shape[1]), axis=1)
-        columns, exists = np.take_along_axis(columns, order, axis=1), np.take_along_axis(exists, order, axis=1)
-        spare = wanted - columns.shape[1]
-        return np.pad(columns, ((0, 0), (0, max(spare, 0)))), np.pad(exists, ((0, 0), (0, max(spare, 0))))
+        return some_columns(rng, usable, self.targets_per_life)
 
     def batch(self, step: int) -> tuple[LifeBatch, TargetBatch]:
         """Batch number `step`: lives (B, L) and targets (B, P, 1 + negatives), candidate 0 the positive."""
+        lives, (targets,) = self._drawn(step, labels=False)
+        return lives, targets
+
+    def with_labels(self, step: int) -> tuple[LifeBatch, TargetBatch, TargetBatch]:
+        """The lives and targets of `batch`, and beside them labelled events of the same lives.
+
+        These are drawn from a stream of their own: label 0 or 1, P = `labels_per_life`, one candidate each, the event
+        itself. The lives may be wider than those of `batch`: a labelled event may lie behind the last target.
+        """
+        lives, (targets, labelled) = self._drawn(step, labels=True)
+        return lives, targets, labelled
+
+    def _drawn(self, step: int, *, labels: bool) -> tuple[LifeBatch, list[TargetBatch]]:
         rng = np.random.default_rng((self.seed, step))
         person = self._draw_people(rng)
         stop = self._window_ends(rng, person)
@@ -250,27 +288,38 @@ class TrainingBatches:
             for name in ("item", "query", "time_s", "label")
         }
         inside = np.arange(width) < length[:, None]
-        visible = _visible(window["time_s"])
-        usable = inside & (window["label"] != 0) & (visible > 0)
+        window["visible"] = _visible(window["time_s"])
+        candidate = inside & (window["visible"] > 0)
         if not self.last_only:
             whole = self.split.train_end[person] <= self.max_length
-            usable &= whole[:, None] | (np.arange(width) >= (length - self.span)[:, None])
-        targets = self._targets(rng, window | {"visible": visible}, *self._draw_positions(rng, usable, length))
-        readable = min(_width(int(targets.visible.max()), self.max_length), width)
+            candidate &= whole[:, None] | (np.arange(width) >= (length - self.span)[:, None])
+        chosen = self._draw_positions(rng, candidate & (window["label"] != 0), length)
+        found = [self._targets(rng, window, *chosen, self.negatives_per_target)]
+        if labels:
+            own = np.random.default_rng((self.seed, step, LABEL_STREAM))
+            chosen = some_columns(own, candidate & (window["label"] >= 0), self.labels_per_life)
+            found.append(self._targets(own, window, *chosen, 0))
+        longest = max(int(targets.visible.max()) for targets in found)
+        readable = min(_width(longest, self.max_length), width)
         lives = LifeBatch(
             item=window["item"][:, :readable].astype(np.int32),
             query=window["query"][:, :readable].astype(np.int32),
             time_s=window["time_s"][:, :readable].astype(np.int64),
             valid=inside[:, :readable],
         )
-        return lives, targets
+        return lives, found
 
     def _targets(
-        self, rng: np.random.Generator, window: dict[str, np.ndarray], chosen: np.ndarray, valid: np.ndarray
+        self,
+        rng: np.random.Generator,
+        window: dict[str, np.ndarray],
+        chosen: np.ndarray,
+        valid: np.ndarray,
+        negatives: int,
     ) -> TargetBatch:
         """The events at columns `chosen` (B, P) of a window with drawn negatives; empty where not `valid` (B, P)."""
         at = {name: np.where(valid, np.take_along_axis(column, chosen, axis=1), 0) for name, column in window.items()}
-        item, query = self.negatives.pairs(rng, at["item"], at["query"], self.negatives_per_target)
+        item, query = self.negatives.pairs(rng, at["item"], at["query"], negatives)
         return TargetBatch(
             item=np.where(valid[..., None], item, 0).astype(np.int32),  # (B, P, 1 + negatives)
             query=np.where(valid[..., None], query, 0).astype(np.int32),

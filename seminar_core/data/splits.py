@@ -128,12 +128,17 @@ def targets_at(store: EventColumns, person: np.ndarray, event: np.ndarray) -> Ta
 
 def usable_counts(store: EventColumns, end: np.ndarray) -> np.ndarray:
     """(P,) int64: how many events with a label other than 0 each life has before position end[r]."""
+    return label_counts(store, end, (-1, 1))
+
+
+def label_counts(store: EventColumns, end: np.ndarray, labels: tuple[int, ...]) -> np.ndarray:
+    """(P,) int64: how many events with one of these labels each life has before position end[r]."""
     offsets, label = np.asarray(store.offsets), np.asarray(store.label)
     counts = np.zeros(len(offsets) - 1, np.int64)
     for first in range(0, len(counts), PEOPLE_PER_BLOCK):
         block = slice(first, min(first + PEOPLE_PER_BLOCK, len(counts)))
         base = offsets[block.start]
-        running = np.concatenate(([0], np.cumsum(label[base : offsets[block.stop]] != 0)))
+        running = np.concatenate(([0], np.cumsum(np.isin(label[base : offsets[block.stop]], labels))))
         starts = offsets[:-1][block] - base
         stop = np.clip(end[block], 0, np.diff(offsets)[block])
         counts[block] = running[starts + stop] - running[starts]

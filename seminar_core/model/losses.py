@@ -8,6 +8,7 @@ distinct items (the released soft target un-aligns the modalities); relevance ra
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -80,6 +81,11 @@ def label_loss(logits: Tensor, label: Tensor, valid: Tensor) -> Tensor:
     """Binary cross-entropy of a further task on the positive itself: logits (B, P), label (B, P), -1 = no label."""
     losses = F.binary_cross_entropy_with_logits(logits.float(), label.clamp(min=0).float(), reduction="none")
     return masked_mean(losses, valid & (label >= 0))
+
+
+def weighted_sum(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """The sum of all losses, each times its weight; one without a weight counts once."""
+    return torch.stack([weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
 
 
 def first_occurrence(rows: Tensor) -> Tensor:

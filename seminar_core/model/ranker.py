@@ -1,9 +1,9 @@
 """The downstream network: restored channels, projections G, fusion, a first and a second stage, and an MLP.
 
 Model layer, last step: a life and candidates in, one logit per candidate and task out. Source: SEMINAR (arXiv
-2407.10714), section 3.4. One class serves every model; `baselines.build_model` composes it. Departures: the logit
-adds a learned multiple of interest . f(target), the PSU's own logit, so that a restored ranker starts from the PSU's
-order; an optional prior (log training count of an item) enters additively, for every model alike.
+2407.10714), section 3.4. One class serves every model; `baselines.build_model` composes it. Departures: each task's
+logit adds a learned multiple of interest . f(target), the PSU's own logit, so that a restored ranker starts from the
+PSU's order; an optional prior (log training count of an item) enters the first task's logit, for every model alike.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ from .esu import Attended
 from .fold import channel_vectors, fold, fold_many
 from .fusion import Fusion, Projections
 from .gsu import Selected
-from .losses import softmax_loss
+from .losses import label_loss, ranking_loss, softmax_loss
 from .pieces import in_pieces
 from .psu import PSU
 from .search import Encoded, Encoder, Search, begin, compare, fused_tables
 from .tensors import LifeTensors, TargetTensors
 
 N_CONTEXT = 4
+NEXT_TASK, LABEL_TASK = 0, 1
+"""Places of the logits: what comes next, which ranks, and the label that the data gives an event."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,7 @@ class Ranker(nn.Module):
             last,
         )
         self.match_scale = nn.Parameter(torch.ones(()))
+        self.further_scale = nn.Parameter(torch.ones(tasks - 1)) if tasks > 1 else None
         self.prior_scale = None
         if item_prior is not None:
             if len(item_prior) != channels.n_items + 1:
@@ -161,10 +164,36 @@ class Ranker(nn.Module):
         auxiliary = {"first_stage": softmax_loss(more[0], targets.valid)} if self.training and more else {}
         return RankOutput(logits, interest, candidates.pair, auxiliary)
 
-    def rank(self, life: LifeTensors, targets: TargetTensors) -> Tensor:
-        """Logits (B, P, N) of the first task."""
-        logits = self(life, targets).logits
-        return logits if self.tasks == 1 else logits[..., 0]
+    def rank(self, life: LifeTensors, targets: TargetTensors, task: int = NEXT_TASK) -> Tensor:
+        """Logits (B, P, N) of one task."""
+        return self.of_task(self(life, targets).logits, task)
+
+    def of_task(self, logits: Tensor, task: int) -> Tensor:
+        """(B, P, N) of one task from the logits of all."""
+        return logits.view(*logits.shape[:3], self.tasks)[..., task]
+
+    @property
+    def label_task(self) -> int:
+        """The task whose logit answers for an event's label: its own head, or the first task's where it has none."""
+        return LABEL_TASK if self.tasks > LABEL_TASK else NEXT_TASK
+
+    def losses(
+        self, kind: str, life: LifeTensors, targets: TargetTensors, labelled: TargetTensors | None = None
+    ) -> dict[str, Tensor]:
+        """Every loss of a training step by name, each a mean over targets.
+
+        Args:
+            kind: of the ranking loss, "softmax" or "bce".
+            life, targets: the batch; candidate 0 is the positive of the first task.
+            labelled: (B, P, 1) events of the same lives with label 1 or 0, for the label's head.
+        """
+        output = self(life, targets)
+        main = ranking_loss(kind, self.of_task(output.logits, NEXT_TASK), targets.valid)
+        losses = {"rank": main, **output.auxiliary}
+        if labelled is not None:
+            logits = self.rank(life, labelled, LABEL_TASK)[..., 0]  # (B, P)
+            losses["label"] = label_loss(logits, labelled.label, labelled.valid)
+        return losses
 
     def logits(self, search: Search, attended: Attended) -> Tensor:
         """(B, P, N) or (B, P, N, tasks) from what was attended to."""
@@ -173,12 +202,14 @@ class Ranker(nn.Module):
         if attended.features is not None:
             inputs.append(attended.features)
         logits = self.mlp(torch.cat(inputs, -1)).float()  # (B, P, N, tasks)
-        direct = self.match_scale * (attended.interest * target).sum(-1).float()
+        match = (attended.interest * target).sum(-1).float()
+        direct = self.match_scale * match
         if self.prior_scale is not None:
             direct = direct + self.prior_scale * self.item_prior[search.targets.item]
-        if self.tasks == 1:
+        if self.further_scale is None:
             return logits[..., 0] + direct
-        return torch.cat([logits[..., :1] + direct.unsqueeze(-1), logits[..., 1:]], -1)
+        further = self.further_scale * match.unsqueeze(-1)  # (B, P, N, tasks - 1)
+        return logits + torch.cat([direct.unsqueeze(-1), further], -1)
 
     @torch.no_grad()
     def inspect(self, life: LifeTensors, targets: TargetTensors) -> Inspection:

@@ -34,7 +34,7 @@ from ..model.channels import Channels
 from ..model.fusion import Fusion
 from ..model.losses import heldout_items
 from ..model.psu import PSU
-from ..model.ranker import Ranker
+from ..model.ranker import NEXT_TASK, Ranker
 from ..model.scoring import scoring
 from ..model.tensors import to_tensors
 from ..progress import Progress, silent
@@ -128,8 +128,8 @@ def build_psu(material: Material, config: ModelConfig, objectives: ObjectiveConf
     )
 
 
-def build_ranker(material: Material, name: str, config: ModelConfig, seed: int) -> Ranker:
-    """A new downstream model, its parameters drawn from `seed`.
+def build_ranker(material: Material, name: str, config: ModelConfig, seed: int, tasks: int = 1) -> Ranker:
+    """A new downstream model with `tasks` logits per candidate, its parameters drawn from `seed`.
 
     Raises:
         UnknownNameError: `name` is not a model.
@@ -143,6 +143,7 @@ def build_ranker(material: Material, name: str, config: ModelConfig, seed: int) 
         heads=config.heads,
         keep=config.keep,
         hidden=config.hidden,
+        tasks=tasks,
         category=torch.from_numpy(np.array(material.dataset.category)),
         item_prior=torch.from_numpy(popularity_prior(material.trained)) if config.prior else None,
         recency={"model": None, "on": True, "off": False}[config.recency],
@@ -192,8 +193,12 @@ class HidingNegatives:
         return self.inner.pairs(rng, item, np.where(hidden, PAD, query), count)
 
 
-def training_batches(material: Material, config: BatchConfig, seed: int) -> TrainingBatches:
-    """Batches by step number, the same for every model with the same settings and seed."""
+def training_batches(material: Material, config: BatchConfig, seed: int, labels_per_life: int = 0) -> TrainingBatches:
+    """Batches by step number, the same for every model with the same settings and seed.
+
+    Raises:
+        EmptyDataError: labelled events are wanted and training holds one kind of label alone.
+    """
     negatives = TrainingNegatives(material.dataset, material.split, sampler=config.sampler)
     return TrainingBatches(
         material.dataset.store,
@@ -204,6 +209,7 @@ def training_batches(material: Material, config: BatchConfig, seed: int) -> Trai
         targets_per_life=config.targets_per_life,
         negatives_per_target=config.negatives,
         last_only=config.last_only,
+        labels_per_life=labels_per_life,
         seed=seed,
     )
 
@@ -233,10 +239,10 @@ def affordable_negatives(dataset: Dataset, targets: Targets, wanted: int = 99) -
 
 
 @contextmanager
-def scorer(model: PSU | Ranker, device: str) -> Iterator[ScoreFunction]:
-    """The model as the evaluation sees it: a function from batches to logits (B, P, N), higher is better."""
+def scorer(model: PSU | Ranker, device: str, task: int = NEXT_TASK) -> Iterator[ScoreFunction]:
+    """The model as the evaluation sees it: a function from batches to logits (B, P, N) of a task, higher is better."""
     if isinstance(model, Ranker):
-        with scoring(model, device) as score:
+        with scoring(model, device, task=task) as score:
             yield score
         return
 

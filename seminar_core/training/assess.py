@@ -22,6 +22,7 @@ from ..evaluation.protocol import label_metrics, slice_masks, slice_rows, summar
 from ..evaluation.questions import Questions, ask
 from ..evaluation.ranks import Ranks
 from ..evaluation.result import Result, current_commit, read_ranks, read_result, write_ranks
+from ..model.ranker import LABEL_TASK, NEXT_TASK, Ranker
 from ..progress import Progress, silent
 from ..workspace import Workspace
 from .assembly import Material, measure, scorer
@@ -128,11 +129,16 @@ def slices(material: Material, questions: Questions) -> dict[str, np.ndarray]:
     return slice_masks(material.dataset, questions, trained=material.trained, present=present)
 
 
-def labels(run: Run) -> dict[str, float] | None:
-    """Label AUC, GAUC and log-loss of the held-out events, None where both labels do not occur."""
+def labels(run: Run) -> dict[str, Any] | None:
+    """Label AUC, GAUC and log-loss of the held-out events, and the task ("next" or "label") whose logit was read.
+
+    None where both labels do not occur. A run with a head for labels answers by it, another by what ranks.
+    """
+    task = run.model.label_task if isinstance(run.model, Ranker) else NEXT_TASK
     try:
-        with scorer(run.model, run.device) as score:
-            return label_metrics(score, run.dataset, run.material.split, max_length=run.max_length)
+        with scorer(run.model, run.device, task) as score:
+            measured = label_metrics(score, run.dataset, run.material.split, max_length=run.max_length)
+            return {"task": "label" if task == LABEL_TASK else "next", **measured}
     except EmptyDataError:
         return None
 

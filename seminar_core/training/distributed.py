@@ -23,7 +23,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ..model.losses import ranking_loss
+from ..model.losses import weighted_sum
 from ..model.psu import PSU
 from ..model.ranker import Ranker
 from ..model.search import Encoded
@@ -130,21 +130,31 @@ class SharedPSU(nn.Module):
 
 
 class SharedRanker(nn.Module):
-    """One step of finetuning of a whole batch, of which this process computes its share."""
+    """One step of finetuning of a whole batch, of which this process computes its share.
 
-    def __init__(self, ranker: Ranker, loss: str, group: Group):
+    Args:
+        ranker: trained; its parameters are this module's.
+        loss: "softmax" or "bce".
+        group: who shares.
+        weights: of the losses that do not count once.
+    """
+
+    def __init__(self, ranker: Ranker, loss: str, group: Group, weights: Mapping[str, float] | None = None):
         super().__init__()
-        self.ranker, self.loss, self.group = ranker, loss, group
+        self.ranker, self.loss, self.group, self.weights = ranker, loss, group, dict(weights or {})
 
-    def forward(self, life: LifeTensors, targets: TargetTensors) -> tuple[Tensor, dict[str, Tensor]]:
-        """As `SharedPSU.forward`; every loss of a ranker is a mean over targets."""
+    def forward(
+        self, life: LifeTensors, targets: TargetTensors, labelled: TargetTensors | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """As `SharedPSU.forward`; every loss of a ranker is a mean over targets, that of labels over the labelled."""
         part = self.group.share(len(life.item))
-        mine = targets.rows(part)
-        output = self.ranker(life.rows(part), mine)
-        share = weight(mine, targets, self.group)
-        parts = {"rank": ranking_loss(self.loss, output.logits, mine.valid), **output.auxiliary}
-        parts = {name: value * share for name, value in parts.items()}
-        return sum(parts.values(), output.logits.new_zeros(())), parts
+        mine, known = targets.rows(part), None if labelled is None else labelled.rows(part)
+        parts = self.ranker.losses(self.loss, life.rows(part), mine, known)
+        share = dict.fromkeys(parts, weight(mine, targets, self.group))
+        if known is not None and labelled is not None:
+            share["label"] = weight(known, labelled, self.group)
+        parts = {name: value * share[name] for name, value in parts.items()}
+        return weighted_sum(parts, self.weights), parts
 
 
 def weight(mine: TargetTensors, targets: TargetTensors, group: Group) -> Tensor:

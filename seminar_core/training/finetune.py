@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from torch import Tensor
-
 from ..data.dataset import open_dataset
 from ..errors import ConfigError, StaleError, UnknownNameError
 from ..evaluation.result import current_commit
 from ..model.baselines import MODELS
-from ..model.losses import ranking_loss
+from ..model.losses import weighted_sum
 from ..model.psu import PSU
-from ..model.tensors import to_tensors
+from ..model.tensors import life_tensors, target_tensors
 from ..workspace import Workspace
 from .assembly import (
     Material,
@@ -57,34 +55,35 @@ def ranker_task(
 
     Raises:
         ConfigError: the batch cannot be shared out evenly.
+        EmptyDataError: labels are a task and training holds one kind of label alone.
     """
-    ranker = build_ranker(material, model, config.model, config.seed)
+    ranker = build_ranker(material, model, config.model, config.seed, config.answers.count)
     if psu is not None:
         ranker.restore(psu)
     freezes = config.restore
     ranker.freeze(embeddings=freezes.freeze_embeddings, projections=freezes.freeze_projections, g=freezes.freeze_g)
     ranker.to(device)
-    batches = training_batches(material, config.batches, config.seed)
+    batches = training_batches(material, config.batches, config.seed, config.answers.labelled)
+    weights = {"label": config.answers.label_weight}
     quantised = is_quantised(ranker)
     shared_step = None
     if group is not None:
         group.share(config.batches.batch_size)
-        shared_step = shared(
-            SharedRanker(ranker, config.loss, group), device, SPARSE_TABLES if config.model.sparse else ()
-        )
+        step_module = SharedRanker(ranker, config.loss, group, weights)
+        shared_step = shared(step_module, device, SPARSE_TABLES if config.model.sparse else ())
 
     def losses(step: int) -> StepLosses:
         if quantised and ranker.gsu.codec is None:
             attach_codec(ranker, material, seed=config.seed, spec=config.spec)
-        lives, targets = batches.batch(step)
-        life_tensors, target_tensors = to_tensors(lives, targets, device, non_blocking=True)
+        lives, *targets = batches.with_labels(step) if config.answers.labelled else batches.batch(step)
+        life = life_tensors(lives, device, non_blocking=True)
+        tensors = [target_tensors(some, device, non_blocking=True) for some in targets]
+        examples = int(targets[0].valid.sum())
         if shared_step is not None:
-            total, shares = shared_step(life_tensors, target_tensors)
-            return StepLosses(total, shares, int(targets.valid.sum()))
-        output = ranker(life_tensors, target_tensors)
-        main = ranking_loss(config.loss, output.logits, target_tensors.valid)
-        parts: dict[str, Tensor] = {"rank": main, **output.auxiliary}
-        return StepLosses(sum(parts.values(), main.new_zeros(())), parts, int(targets.valid.sum()))
+            total, shares = shared_step(life, *tensors)
+            return StepLosses(total, shares, examples)
+        parts = ranker.losses(config.loss, life, *tensors)
+        return StepLosses(weighted_sum(parts, weights), parts, examples)
 
     questions = validation_questions(material, config.budget.validation_people, config.seed)
     measure_ranker = validator(ranker, material, questions, max_length=config.batches.max_length, device=device)

@@ -18,6 +18,7 @@ from ..errors import ConfigError
 PRECISIONS = ("auto", "float32", "bfloat16")
 LOSSES = ("softmax", "bce")
 SPLITS = ("position", "time")
+TASKS = ("next", "next,label")
 
 
 def require(holds: bool, name: str, value: Any, rule: str) -> None:
@@ -249,6 +250,35 @@ class RestoreConfig:
 
 
 @dataclass(frozen=True)
+class TaskConfig:
+    """What a ranker answers, one logit for each task; the first one ranks.
+
+    Fields:
+        tasks: "next" is what comes next; "next,label" adds a head for the data's own labels (1 or 0).
+        label_weight: weight of the label's loss beside the ranking loss.
+        labels_per_life: labelled events of each life in a step.
+    """
+
+    tasks: str = "next"
+    label_weight: float = 0.5
+    labels_per_life: int = 8
+
+    def __post_init__(self) -> None:
+        require(self.tasks in TASKS, "tasks", self.tasks, " or ".join(map(repr, TASKS)))
+        require_positive(self, "label_weight", "labels_per_life")
+
+    @property
+    def count(self) -> int:
+        """Logits per candidate."""
+        return len(self.tasks.split(","))
+
+    @property
+    def labelled(self) -> int:
+        """Labelled events of each life that a step draws; 0 where labels are no task."""
+        return self.labels_per_life if self.count > 1 else 0
+
+
+@dataclass(frozen=True)
 class PretrainConfig:
     """All settings of `pretrain`."""
 
@@ -281,6 +311,7 @@ class FinetuneConfig:
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     encoders: EncoderConfig = field(default_factory=EncoderConfig)
     restore: RestoreConfig = field(default_factory=RestoreConfig)
+    answers: TaskConfig = field(default_factory=TaskConfig)
     loss: str = "softmax"
     spec: str = "QC128,RQ32x4fs"
     split: str = "position"

@@ -109,7 +109,7 @@ def load_run(workspace: Workspace, name: str, *, stage: str = "best", device: st
     else:
         config = from_dict(FinetuneConfig, card.config)
         material = gather_material(dataset, config.encoders, config.split)
-        model = build_ranker(material, card.model, config.model, config.seed)
+        model = build_ranker(material, card.model, config.model, config.seed, config.answers.count)
     if not checkpoint.is_dir():
         raise NotReadyError(
             f"run {name!r} has no checkpoint {checkpoint.name!r} yet",

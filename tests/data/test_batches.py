@@ -173,3 +173,60 @@ def test_lives_without_a_history_cannot_be_trained_on():
     data = MemoryCatalogue(store, 4, np.zeros(5, np.int32))
     with pytest.raises(EmptyDataError, match="no event before the validation targets can be a training target"):
         training(data, position_split(store))
+
+
+def test_labelled_events_see_only_what_lies_strictly_before_them():
+    store, batches = DATA.store, training(labels_per_life=5, max_length=40)
+    seen = set()
+    for step in range(20):
+        lives, _, labelled = batches.with_labels(step)
+        assert labelled.item.shape == (6, 5, 1) and lives.item.shape[1] <= 40
+        for b, p in zip(*np.nonzero(labelled.valid), strict=True):
+            visible = labelled.visible[b, p]
+            assert visible >= 1 and lives.valid[b, :visible].all()
+            assert (lives.time_s[b, :visible] < labelled.time_s[b, p]).all()
+            events = np.flatnonzero((store.item == labelled.item[b, p, 0]) & (store.time_s == labelled.time_s[b, p]))
+            assert any(_window_fits_label(store, e, lives, labelled, b, p) for e in events)
+            seen.add(int(labelled.label[b, p]))
+        assert (labelled.label[~labelled.valid] == -1).all() and not labelled.item[~labelled.valid].any()
+    assert seen == {0, 1}
+
+
+def _window_fits_label(store, event, lives, labelled, b, p):
+    person = np.searchsorted(store.offsets, event, side="right") - 1
+    first = store.offsets[person]
+    earlier = int(count_before(store, np.array([person]), labelled.time_s[b, p : p + 1])[0])
+    visible = int(labelled.visible[b, p])
+    same = (store.item[first + earlier - visible : first + earlier] == lives.item[b, :visible]).all()
+    return same and event - first < SPLIT.train_end[person] and store.label[event] == labelled.label[b, p]
+
+
+def test_labelled_events_leave_the_batch_as_it_is():
+    plain, both = training(seed=4), training(seed=4, labels_per_life=3)
+    for step in range(10):
+        for a, b in zip(plain.batch(step), both.batch(step), strict=True):
+            assert all((getattr(a, f.name) == getattr(b, f.name)).all() for f in dataclasses.fields(a))
+        lives, targets = plain.batch(step)
+        wider, same, labelled = both.with_labels(step)
+        assert all((getattr(targets, f.name) == getattr(same, f.name)).all() for f in dataclasses.fields(targets))
+        assert (wider.item[:, : lives.item.shape[1]] == lives.item).all()
+        assert not (targets.label[targets.valid] == 0).any()
+        assert (both.with_labels(step)[2].item == labelled.item).all()
+    assert (
+        both.with_labels(0)[2].time_s.tolist() != training(seed=5, labels_per_life=3).with_labels(0)[2].time_s.tolist()
+    )
+
+
+def test_labelled_events_need_both_labels_with_a_history():
+    rest = [(t, t, 0, 1) for t in range(4, 10)]
+
+    def batches(time_s: int, label: int) -> TrainingBatches:
+        store = store_of([(0, 1, 0, 1), (time_s, 2, 0, label), *rest])
+        data = MemoryCatalogue(store, 9, np.zeros(10, np.int32))
+        return training(data, position_split(store), labels_per_life=2)
+
+    for time_s, label in ((1, -1), (1, 1), (0, 0)):  # the last one is of the first second: nothing lies before it
+        with pytest.raises(EmptyDataError, match=f"label 1 and with label 0, there are {5 if label == 1 else 4} and 0"):
+            batches(time_s, label)
+    drawn = [batches(1, 0).with_labels(step)[2] for step in range(20)]
+    assert any((labelled.label == 0).any() for labelled in drawn)

@@ -1,6 +1,6 @@
 """Twenty steps of a small training, alone or shared; started by `test_distributed.py`, also under torchrun.
 
-python shared_steps.py OUT KIND GATHER     KIND: psu, psu-extras, psu-sparse, ranker; GATHER: 1 or 0
+python shared_steps.py OUT KIND GATHER     KIND: psu, psu-extras, psu-sparse, ranker, ranker-labels; GATHER: 1 or 0
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from safetensors.torch import save_file
 from seminar_core.model.baselines import build_model
 from seminar_core.model.channels import Channels
 from seminar_core.model.fusion import Fusion
-from seminar_core.model.losses import ranking_loss
+from seminar_core.model.losses import weighted_sum
 from seminar_core.model.psu import PSU
 from seminar_core.model.tensors import LifeTensors, TargetTensors
 from seminar_core.training import distributed, launch
 
 ITEMS, QUERIES, LIVES, LENGTH, POSITIONS, CANDIDATES, STEPS = 40, 15, 8, 12, 3, 4, 20
+LABEL_WEIGHT = {"label": 0.5}
 
 
 def small_channels(sparse: bool) -> Channels:
@@ -55,12 +56,28 @@ def batch(step: int) -> tuple[LifeTensors, TargetTensors]:
     return LifeTensors(item, query, time_s, valid), targets
 
 
+def labelled_events(step: int) -> TargetTensors:
+    """Labelled events of the same lives, of which some lives have none."""
+    draw = torch.Generator().manual_seed(2000 + step)
+    shape = (LIVES, 2)
+    visible = (torch.arange(LIVES) % LENGTH + 1)[:, None].expand(shape).contiguous()
+    return TargetTensors(
+        torch.randint(1, ITEMS + 1, (*shape, 1), generator=draw),
+        torch.zeros(*shape, 1, dtype=torch.int64),
+        torch.full(shape, LENGTH * 3600),
+        visible,
+        torch.arange(2) < (torch.arange(LIVES) % 3)[:, None],
+        torch.randint(0, 2, shape, generator=draw).to(torch.int8),
+    )
+
+
 def main(out: Path, kind: str, gather: bool) -> None:
     group = launch.launched()
     torch.manual_seed(0)
     channels = small_channels(kind == "psu-sparse")
-    if kind == "ranker":
-        model = build_model("sim-soft", channels=channels, fusion=Fusion(), heads=2, keep=4)
+    ranker, labels = kind.startswith("ranker"), kind == "ranker-labels"
+    if ranker:
+        model = build_model("sim-soft", channels=channels, fusion=Fusion(), heads=2, keep=4, tasks=1 + labels)
     else:
         extras = {"masked_attribute": 0.5, "masked_event": 0.5} if kind == "psu-extras" else {}
         objectives = {"next_pair": 1.0, "alignment": 0.5, "relevance": 0.5, **extras}
@@ -71,11 +88,12 @@ def main(out: Path, kind: str, gather: bool) -> None:
     optimisers = [torch.optim.AdamW([p for p in model.parameters() if id(p) not in sparse], lr=1e-3)]
     if sparse:
         optimisers.append(torch.optim.SparseAdam(tables, lr=1e-3))
+    step_of = None
     if group is not None:
         launch.join(group)
         share = (
-            distributed.SharedRanker(model, "bce", group)
-            if kind == "ranker"
+            distributed.SharedRanker(model, "bce", group, LABEL_WEIGHT)
+            if ranker
             else distributed.SharedPSU(model, group, gather=gather)
         )
         step_of = distributed.shared(share, "cpu", ("id_embedding", "token_embedding") if sparse else ())
@@ -83,13 +101,12 @@ def main(out: Path, kind: str, gather: bool) -> None:
     names: list[str] = []
     for step in range(STEPS):
         life, targets = batch(step)
-        extra = () if kind == "ranker" else (torch.Generator().manual_seed(step),)
-        if group is not None:
+        extra = (torch.Generator().manual_seed(step),) if not ranker else (labelled_events(step),) if labels else ()
+        if step_of is not None:
             total, losses = step_of(life, targets, *extra)
-        elif kind == "ranker":
-            output = model(life, targets)
-            losses = {"rank": ranking_loss("bce", output.logits, targets.valid), **output.auxiliary}
-            total = sum(losses.values())
+        elif ranker:
+            losses = model.losses("bce", life, targets, *extra)
+            total = weighted_sum(losses, LABEL_WEIGHT)
         else:
             output = model(life, targets, *extra)
             total, losses = output.total, output.losses
@@ -106,6 +123,9 @@ def main(out: Path, kind: str, gather: bool) -> None:
         save_file(
             {**state, **{f"loss/{n}": torch.tensor([row[i] for row in history]) for i, n in enumerate(names)}}, out
         )
+    # DDP must be gone before the group is: the last to let go of a gloo group joins its thread with the GIL held, and
+    # that thread may be waiting for the GIL.
+    del step_of
     launch.leave(group)
 
 

@@ -53,7 +53,14 @@ def distance(a: dict[str, Tensor], b: dict[str, Tensor], prefix: str) -> float:
 
 
 @pytest.mark.parametrize(
-    "kind", ["psu", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("psu-extras", "psu-sparse", "ranker"))]
+    "kind",
+    [
+        "psu",
+        *(
+            pytest.param(kind, marks=pytest.mark.slow)
+            for kind in ("psu-extras", "psu-sparse", "ranker", "ranker-labels")
+        ),
+    ],
 )
 def test_two_processes_equal_one_with_the_double_batch(tmp_path: Path, kind: str):
     alone = run(tmp_path / "alone", kind, processes=1)
