@@ -139,7 +139,8 @@ def load_config(kind: type[C], path: Path | None = None, settings: Iterable[str]
             content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise CorruptFileError(
-                f"{path} is not TOML: {error}", hint="see docs/training.md for an example"
+                f"{path} is not TOML: {error}",
+                hint="write lines such as seed = 3, or below a line [batches] negatives = 20",
             ) from error
         config = with_values(config, flatten(content))
     config = with_values(config, assignments(settings))

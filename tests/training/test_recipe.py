@@ -97,8 +97,9 @@ def test_a_missing_or_broken_file_is_named(tmp_path):
     with pytest.raises(MissingFileError, match=r"none\.toml"):
         load_config(FinetuneConfig, tmp_path / "none.toml")
     (tmp_path / "bad.toml").write_text("seed = = 3")
-    with pytest.raises(CorruptFileError, match="not TOML"):
+    with pytest.raises(CorruptFileError, match="not TOML") as caught:
         load_config(FinetuneConfig, tmp_path / "bad.toml")
+    assert "seed = 3" in caught.value.hint
 
 
 def test_set_needs_an_equals_sign():
