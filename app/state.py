@@ -21,8 +21,8 @@ import streamlit as st
 from app.components.address import replace_address
 
 VERSION = "1"
-CHOICES, HISTORY, WRITTEN, SEEN, TOUCHED, CHANGED, NOTICES, PLACE = (
-    f"seminar_{n}" for n in ("choices", "history", "url", "seen", "touched", "changed", "notices", "place")
+CHOICES, HISTORY, WRITTEN, SEEN, TOUCHED, CHANGED, NOTICES, PLACE, UNDER_WAY = (
+    f"seminar_{n}" for n in ("choices", "history", "url", "seen", "touched", "changed", "notices", "place", "under_way")
 )
 HISTORY_LIMIT = 50
 
@@ -196,6 +196,7 @@ def write_query(choices: dict[str, Any]) -> dict[str, str]:
 
 def begin() -> None:
     """Take over the URL when it is new (first run, back button, pasted link); call once, first thing in a run."""
+    st.session_state[UNDER_WAY] = True
     incoming = {name: st.query_params[name] for name in st.query_params}
     first = CHOICES not in st.session_state
     known = incoming in (st.session_state.get(WRITTEN), st.session_state.get(SEEN))
@@ -215,6 +216,7 @@ def finish() -> None:
     A choice that the user changed becomes a new entry of the browser's history; an address that merely was incomplete
     (after a change of station, from a link written by hand) is replaced.
     """
+    st.session_state[UNDER_WAY] = False
     query = write_query(st.session_state[CHOICES])
     if {name: st.query_params[name] for name in st.query_params} != query:
         if st.session_state[CHANGED] or st.session_state[TOUCHED]:
@@ -223,6 +225,12 @@ def finish() -> None:
             with st.session_state[PLACE]:
                 replace_address(link())
     st.session_state[WRITTEN] = query
+
+
+def finish_part() -> None:
+    """Write the choices to the URL from a fragment that is redrawn alone; within a whole run the page does that."""
+    if not st.session_state.get(UNDER_WAY):
+        finish()
 
 
 def moved_on() -> None:

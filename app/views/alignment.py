@@ -24,6 +24,8 @@ def render() -> None:
         widgets.empty("Alignment needs a trained run of this data set. Choose one at the top of the page.")
         widgets.first_run(name)
         return
+    loaders.dataset(name)  # an unknown data set is explained before a run that cannot be of it
+    loaders.check_run_of(run, name)
     with widgets.explained("alignment_run"):
         names = pick(run)
         if not names:

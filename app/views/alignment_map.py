@@ -32,7 +32,7 @@ def render(run: str, names: tuple[str, ...], *, film: bool) -> None:
         waiting(run, names, request)
         layout = sources.pca_layout(run, names, request.seed)
     block, digest, items = sources.block(run, names, layout, film=film)
-    drawn(run, names, layout, block, digest, items)
+    fragment(run, names, layout, block, digest, items)
 
 
 def waiting(run: str, names: tuple[str, ...], request: MapRequest) -> None:
@@ -71,8 +71,15 @@ def waiting(run: str, names: tuple[str, ...], request: MapRequest) -> None:
 
 
 @st.fragment
+def fragment(*arguments: Any) -> None:
+    """The part of the page that is redrawn alone; explains its own errors, for nothing around it hears them."""
+    with widgets.explained("alignment_map_part"):
+        drawn(*arguments)
+    state.finish_part()
+
+
 def drawn(run: str, names: tuple[str, ...], layout: Layout, block: bytes, digest: str, items: payload.MapItems) -> None:
-    """The map with its colours, its badge and its selection; redrawn alone."""
+    """The map with its colours, its badge and its selection."""
     dataset = loaders.dataset(state.get("dataset"))
     chosen = selection(dataset.hash)
     colouring = pick_colour(layout, items, dataset.name)
@@ -96,7 +103,6 @@ def drawn(run: str, names: tuple[str, ...], layout: Layout, block: bytes, digest
         alignment_selection.neighbours(picked, neighbours, layout, items, dataset)
     if len(chosen):
         alignment_selection.render(run, names, chosen, dataset)
-    state.finish()
 
 
 def selection(dataset_hash: str) -> np.ndarray:

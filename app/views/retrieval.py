@@ -43,6 +43,9 @@ def render() -> None:
         widgets.empty("Retrieval needs a trained run of this data set. Choose one at the top of the page.")
         widgets.first_run(name)
         return
+    if state.get("run"):
+        loaders.dataset(name)  # an unknown data set is explained before a run that cannot be of it
+        loaders.check_run_of(run, name)
     if not person:
         person = str(loaders.report(name)["example_person"])
         widgets.trust_line(f"No person was chosen: showing the example person {widgets.plain(person)}")

@@ -55,6 +55,8 @@ def beside(name: str, run: str, question: Question) -> None:
         other_run = state.get("run_b") or run
         other = replace(question, item=state.get("item_b") or question.item)
         with widgets.explained("beside_error"):
+            if state.get("run_b"):
+                loaders.check_run_of(other_run, name)
             sides = [asked(run, question), asked(other_run, other)]
             draw(name, sides)
 

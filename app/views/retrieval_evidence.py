@@ -105,24 +105,30 @@ def budget(run: str, question: Question) -> None:
         )
         st.segmented_control("Against", ("bytes", "latency"), required=True, default="bytes", key="budget_by")
         person = question.person if st.session_state["budget_of"] == "this person" else ""
-        said = loaders.frontier(run, person)
-        rows = pd.DataFrame(said["rows"])
-        x = "bytes_per_event" if st.session_state["budget_by"] == "bytes" else "latency_us"
-        suggestion = said.get("suggestion") or {}
-        spec = suggestion.get("spec", "") if isinstance(suggestion, dict) else str(suggestion)
-        crossover = said.get("crossover_length")
-        widgets.chart(
-            figures.budget(rows, x=x, current=question.spec, suggestion=spec),
-            name="budget",
-            alt=f"Recall and attention mass of {len(rows)} specifications against {x}.",
-            table=rows,
-            says=(f"Suggested {said['says']}. " if spec else f"Nothing reaches recall {said['target_recall']:g}. ")
-            + (
-                f"On this machine approximate search is faster from about {crossover:,} events."
-                if crossover
-                else "On this machine exact search was faster at every measured length."
-            ),
-        )
+        with widgets.explained("budget_error"):
+            budget_figure(run, question, person)
+
+
+def budget_figure(run: str, question: Question, person: str) -> None:
+    """The measured specifications, the suggestion among them."""
+    said = loaders.frontier(run, person)
+    rows = pd.DataFrame(said["rows"])
+    x = "bytes_per_event" if st.session_state["budget_by"] == "bytes" else "latency_us"
+    suggestion = said.get("suggestion") or {}
+    spec = suggestion.get("spec", "") if isinstance(suggestion, dict) else str(suggestion)
+    crossover = said.get("crossover_length")
+    widgets.chart(
+        figures.budget(rows, x=x, current=question.spec, suggestion=spec),
+        name="budget",
+        alt=f"Recall and attention mass of {len(rows)} specifications against {x}.",
+        table=rows,
+        says=(f"Suggested {said['says']}. " if spec else f"Nothing reaches recall {said['target_recall']:g}. ")
+        + (
+            f"On this machine approximate search is faster from about {crossover:,} events."
+            if crossover
+            else "On this machine exact search was faster at every measured length."
+        ),
+    )
 
 
 def population(name: str, run: str, person: str) -> None:

@@ -51,6 +51,8 @@ def watch() -> None:
     names = [row["job"] for row in reversed(rows)]
     about = {row["job"]: f"{row['job']} · {row['run'] or row['command']}" for row in rows}
     chosen = state.get("job") if state.get("job") in names else names[0]
+    if state.get("job") not in ("", chosen):
+        widgets.trust_line(f"job {widgets.plain(state.get('job'))} is not known here: showing the newest")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox("Job", names, format_func=about.__getitem__, width=340, **state.bound("job", options=names))
         st.segmented_control(

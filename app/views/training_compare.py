@@ -37,6 +37,8 @@ def render() -> None:
         **state.bound("runs", options=names, to=tuple),
     )  # fmt: skip
     chosen = [name for name in state.get("runs") if name in names]
+    if gone := [name for name in state.get("runs") if name not in names]:
+        widgets.trust_line(f"not known here and left out: {widgets.plain(', '.join(gone))}")
     if chosen:
         overlaid(chosen)
     if len(chosen) > 1:

@@ -17,7 +17,7 @@ DatasetOption = Annotated[str, typer.Option("--dataset", help="Name of a data se
 def sample(
     workspace: Workspace,
     out: Annotated[Path | None, typer.Option("--out", help="Where to write; else the bundled sample_data/.")] = None,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same bytes.")] = 0,
     people: Annotated[int, typer.Option("--people", min=1, help="How many people.")] = 400,
     noise: Annotated[bool, typer.Option("--noise", help="Nothing to learn but item frequencies.")] = False,
 ) -> dict[str, Any]:
@@ -74,7 +74,9 @@ def people(
     if run is None:
         return {"people": find_people(opened, query, sort, limit)}
     from ..diagnostics.population import population
+    from ..training.run_files import check_run_of
 
+    check_run_of(workspace, run, opened.name)
     rows = population(workspace, run)["people"]
     gap, pq_loss = ({row["person"]: row[key] for row in rows} for key in ("gap", "pq_loss"))
     return {"people": find_people(opened, query, sort, limit, gap=gap, pq_loss=pq_loss)}

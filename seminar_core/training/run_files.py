@@ -91,6 +91,24 @@ def existing_run(workspace: Workspace, name: str) -> Path:
     return path
 
 
+def check_run_of(workspace: Workspace, name: str, dataset: str) -> None:
+    """Refuse to read run `name` beside a data set that it was not trained on: rows of one are not rows of the other.
+
+    Raises:
+        UnknownRunError: the run does not exist, or is of another data set.
+    """
+    card = read_card(existing_run(workspace, name))
+    if card.dataset == dataset:
+        return
+    known = [r["run"] for r in list_runs(workspace)["runs"] if r["dataset"] == dataset]
+    raise UnknownRunError(
+        f"among the runs of data set {dataset!r}, run",
+        name,
+        known,
+        hint=f"it was trained on data set {card.dataset!r}: choose that one, or another run",
+    )
+
+
 def new_run(workspace: Workspace, card: RunCard, *, overwrite: bool) -> Path:
     """Make the run's directory with its card and the state "running"; an older run of the name goes as a whole.
 

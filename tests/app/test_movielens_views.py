@@ -1,17 +1,21 @@
-"""The stations on MovieLens latest-small: few queries (tags) and no picture; what is missing is said, nothing fails."""
+"""The stations on MovieLens latest-small: few queries (tags), pictures only where there are posters; nothing fails."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
+from app import alignment_loaders
 from seminar_core.data.dataset import open_dataset
 from seminar_core.data.importers.movielens import import_movielens
 from seminar_core.data.people import find_people
 from seminar_core.data.report import report
+from seminar_core.diagnostics.alignment import card_of, open_stage
 from seminar_core.diagnostics.search_answer import retrieve
 from seminar_core.diagnostics.study import make_codebooks, open_study
+from seminar_core.files import read_lines
 from seminar_core.training.finetune import finetune
 from seminar_core.training.recipe import FinetuneConfig
 from seminar_core.training.settings import load_config
@@ -68,3 +72,29 @@ def test_retrieval_answers_as_the_command_does(open_app, films):
 def test_a_setting_without_meaning_here_is_explained(open_app, films, choices):
     at = open_app(films, "retrieval", **{**HERE, **choices})
     assert not at.exception and (at.metric or at.error)
+
+
+def test_alignment_says_the_cards_numbers_and_its_map_can_be_stopped(open_app, films):
+    at = open_app(films, "alignment", dataset="movielens", run="ml", stages="finetuned", drawing="plotly")
+    assert not at.exception and not at.error
+    pairs = next(frame.value for frame in at.dataframe if "pair" in frame.value.columns).set_index("pair")
+    said = card_of(open_stage(films, "ml", "finetuned"))["pairs"]["A>T"]
+    assert pairs.loc["attribute > text", ["gap", "R@10", "CKA"]].tolist() == [
+        f"{said[metric]['value']:.2f}" for metric in ("centroid_gap", "recall@10", "cka")
+    ]
+    assert "trained without pretraining: it has before and finetuned" in words_of(at)
+    at.button(key="umap_cancel").click().run()
+    (drawing,) = alignment_loaders.drawings()._drawings.values()
+    until = time.monotonic() + 60
+    while not drawing.finished and time.monotonic() < until:
+        time.sleep(0.1)
+    assert "drawing the map was stopped" in words_of(at.run()) and "**PCA**" in words_of(at)
+
+
+def test_training_offers_the_chosen_data_and_shows_its_run(open_app, films):
+    at = open_app(films, "training", dataset="movielens", part="start")
+    assert not at.exception and not at.error
+    assert any("jobs start pretrain --dataset movielens --run pretrain-1" in code.value for code in at.code)
+    at = open_app(films, "training", dataset="movielens", part="compare", runs="ml", metric="loss/total")
+    last = [row["loss/total"] for row in read_lines(films.run_dir("ml") / "metrics.jsonl") if "loss/total" in row][-1]
+    assert not at.exception and f"last values: ml {last:.4g}" in words_of(at)
