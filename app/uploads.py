@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from seminar_core.errors import InvalidDataError
+from seminar_core.errors import InvalidDataError, SeminarError
 from seminar_core.progress import Progress
 from seminar_core.workspace import Workspace
 
@@ -31,6 +31,7 @@ def as_table(workspace: Workspace, events: Uploaded, items: Uploaded | None) -> 
     """
     folder = workspace.root / f".upload-{uuid.uuid4().hex[:8]}"
     folder.mkdir(parents=True)
+    given: dict[str, str] = {}
     try:
         for stem, file in (("events", events), ("items", items)):
             if file is None:
@@ -40,8 +41,15 @@ def as_table(workspace: Workspace, events: Uploaded, items: Uploaded | None) -> 
                 raise InvalidDataError(
                     f"{file.name} is neither .csv nor .parquet", hint="save it as CSV or Parquet and upload it again"
                 )
-            (folder / f"{stem}{ending}").write_bytes(file.getvalue())
+            path = folder / f"{stem}{ending}"
+            path.write_bytes(file.getvalue())
+            given[str(path)] = file.name
         yield folder
+    except SeminarError as error:
+        for path_kept, name in given.items():  # the reader knows the file by the name it was uploaded with
+            error.message = error.message.replace(path_kept, name)
+            error.hint = error.hint.replace(path_kept, name)
+        raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

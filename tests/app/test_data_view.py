@@ -11,7 +11,7 @@ from app import uploads
 from app.figures import data as figures
 from seminar_core.data.dataset import open_dataset
 from seminar_core.data.report import report
-from seminar_core.errors import InvalidDataError
+from seminar_core.errors import InvalidDataError, MissingColumnError
 from seminar_core.progress import silent
 from seminar_core.workspace import Workspace
 from tests.app.conftest import cards_of, words_of
@@ -64,6 +64,14 @@ def test_an_upload_of_another_kind_is_refused_and_nothing_is_left(workspace):
     with pytest.raises(InvalidDataError, match=r"e\.xls"):
         uploads.import_upload(workspace, "mine", Upload("e.xls", EVENTS), None, silent)
     assert not workspace.datasets.exists() and list(workspace.root.iterdir()) == []
+
+
+def test_what_is_wrong_with_an_upload_names_the_file_as_it_was_uploaded(workspace):
+    with pytest.raises(MissingColumnError) as refused:
+        uploads.import_upload(
+            workspace, "mine", Upload("e.csv", EVENTS.rename(columns={"person": "who"})), None, silent
+        )
+    assert refused.value.message.startswith("e.csv has no column 'person'") and ".upload" not in refused.value.hint
 
 
 def test_lengths_and_months_count_everybody_once():
