@@ -21,7 +21,7 @@ def reproduce(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A finetune setting as key=value; repeatable.")
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="The first training seed.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="The first training seed.")] = None,
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Directory for the table as Markdown and JSON.")] = None,
 ) -> dict[str, Any]:

@@ -20,7 +20,7 @@ ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file o
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="A setting as key=value; may be given several times.")
 ]
-SeedOption = Annotated[int | None, typer.Option("--seed", help="Decides initial weights, batches and samples.")]
+SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Decides initial weights, batches and samples.")]
 DeviceOption = Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")]
