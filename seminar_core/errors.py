@@ -142,6 +142,12 @@ class StaleError(SeminarError):
     kind = "stale"
 
 
+class PeerError(SeminarError):
+    """Another of several processes that train together has ended."""
+
+    kind = "process_died"
+
+
 class NotReadyError(SeminarError):
     """A step that must come first has not been done."""
 

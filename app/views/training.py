@@ -128,7 +128,7 @@ def detail(row: dict[str, Any]) -> None:
             st.warning(f"{widgets.plain(alert.says)}. **Try:** {widgets.plain(alert.change)}")
         draw(row, curves)
     with st.expander("Log, and how this was started", key="job_log"):
-        st.code(menu.command_line(row["words"], engine=row["engine"] or "local"), language="sh", wrap_lines=True)
+        st.code(menu.command_line(row["words"], **launched_with(row)), language="sh", wrap_lines=True)
         lines = jobs.logs(loaders.workspace(), row["job"], LOG_LINES)
         st.code("\n".join(lines) or "The log is empty.", language=None, height=260)
 
@@ -175,7 +175,7 @@ def actions(row: dict[str, Any]) -> None:
             "Repeat with three seeds", icon=":material/repeat:", key="seeds", help="Starts three runs of their own"
         ):
             for seed in range(1, 4):
-                jobs.start(workspace, menu.with_seed(row["words"], seed))
+                jobs.start(workspace, menu.with_seed(row["words"], seed), **launched_with(row))
             st.rerun(scope="app")
         if row["state"] not in LIVE:
             with st.popover("Forget this job", icon=":material/delete:", key="forget"):
@@ -184,6 +184,11 @@ def actions(row: dict[str, Any]) -> None:
                     jobs.delete(workspace, row["job"])
                     state.put(job="")
                     st.rerun(scope="app")
+
+
+def launched_with(row: dict[str, Any]) -> dict[str, Any]:
+    """By whom, in how many processes and on how many machines a job was started."""
+    return {"engine": row["engine"] or "local", "processes": row["processes"], "nodes": row["nodes"]}
 
 
 def ways_on(row: dict[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -19,12 +21,12 @@ def render() -> None:
     """Draw the form beside what it will do."""
     left, right = st.columns([3, 2], gap="large")
     with left:
-        choice, engine = form()
+        choice, launch = form()
     with right, widgets.explained("training_start"):
-        consequences(choice, engine)
+        consequences(choice, launch)
 
 
-def form() -> tuple[menu.Choice, str]:
+def form() -> tuple[menu.Choice, dict[str, Any]]:
     """Ask for everything a training needs; every field has a sensible value already."""
     recipes = list(menu.RECIPES)
     st.selectbox(
@@ -57,6 +59,15 @@ def form() -> tuple[menu.Choice, str]:
         engine = st.selectbox(
             "Engine", list(ENGINES), key="start_engine", width=130, help="local: this machine; slurm: a cluster"
         )
+        processes = st.number_input(
+            "Processes", 1, 1024, 1, key="start_processes", width=130,
+            help="Train one batch together, each on a GPU of its own or all on the CPU; batch_size is shared out",
+        )  # fmt: skip
+        nodes = 1
+        if engine != "local":
+            nodes = st.number_input(
+                "Nodes", 1, 1024, 1, key="start_nodes", width=130, help="Machines that the processes are spread over"
+            )
         seed = st.number_input(
             "Seed", 0, 10**6, 0, key="start_seed", width=130, help="Decides initial weights, batches and samples"
         )
@@ -65,7 +76,7 @@ def form() -> tuple[menu.Choice, str]:
         recipe, state.get("dataset"), run.strip(), str(model or ""), str(parent or ""), preset or "default",
         device, int(seed), settings,
     )  # fmt: skip
-    return chosen, engine
+    return chosen, {"engine": engine, "processes": int(processes), "nodes": int(nodes)}
 
 
 def free_name(recipe: str) -> str:
@@ -98,17 +109,17 @@ def all_settings(command: str, given: dict[str, str]) -> tuple[tuple[str, str], 
     return tuple((name, str(value)) for name, value, before in changed if str(value) != before)
 
 
-def consequences(choice: menu.Choice, engine: str) -> None:
+def consequences(choice: menu.Choice, launch: dict[str, Any]) -> None:
     """The command line and file it amounts to, its cost, and the button."""
     words = choice.words()
     choice.config()
     if st.button("Start", type="primary", icon=":material/rocket_launch:", key="start_now", width="stretch"):
-        row = jobs.start(loaders.workspace(), words, engine=engine)
+        row = jobs.start(loaders.workspace(), words, **launch)
         state.put(part="watch", job=row["job"])
         st.rerun()
     budget(choice)
     st.write("**The same on the command line**")
-    st.code(menu.command_line(words, engine=engine), language="sh", wrap_lines=True)
+    st.code(menu.command_line(words, **launch), language="sh", wrap_lines=True)
     with st.expander("The same as a file (TOML)", key="start_toml"):
         st.code(choice.toml(), language="toml", height=360)
 

@@ -12,12 +12,14 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..errors import SeminarError
-from ..training.job_process import run_job
-from ..training.job_state import JobSpec
+from ..training.job_process import follow_job, run_job
+from ..training.job_state import GRACE_S, JobSpec
+from ..training.ranks import place
 
 
 class RelayedError(SeminarError):
@@ -68,6 +70,14 @@ def execute(spec: JobSpec, continuing: bool) -> dict[str, Any]:
     return answer
 
 
+def main_of(job: Path, run: Callable[..., dict[str, Any]] = execute, grace_s: float = GRACE_S) -> int:
+    """Be the job, or one of the further processes that carry it out with the first; returns the exit status."""
+    told = place()
+    if told is not None and told[0] > 0:
+        return follow_job(job, told[0], told[1], run)
+    return run_job(job, run, grace_s=grace_s, command=[sys.executable, *sys.orig_argv[1:]])
+
+
 def log_to(path: Path) -> None:
     """Send this process's standard output and standard error to the job's log, whoever started it."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -80,4 +90,4 @@ if __name__ == "__main__":
     job = Path(sys.argv[1])
     log_to(job / "log")
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
-    sys.exit(run_job(job, execute))
+    sys.exit(main_of(job))

@@ -1,7 +1,8 @@
 """`jobs start|list|show|cancel|resume|logs`: background jobs from the command line.
 
-Command line. `jobs start COMMAND ...` keeps `--json`, `--workspace` and `--engine` for itself wherever they stand and
-passes all other words on to the command, which is checked for wrong usage before anything starts.
+Command line. `jobs start COMMAND ...` keeps `--json`, `--workspace`, `--engine`, `--processes` and `--nodes` for itself
+wherever they stand and passes all other words on to the command, which is checked for wrong usage before anything
+starts.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ def start(
     workspace: Workspace,
     words: Annotated[list[str], typer.Argument(metavar="COMMAND ...", help="The command and its options.")],
     engine: Annotated[str, typer.Option("--engine", help="local or slurm")] = "local",
+    processes: Annotated[int, typer.Option("--processes", min=1, help="Processes that train it together.")] = 1,
+    nodes: Annotated[int, typer.Option("--nodes", min=1, help="Machines of a cluster to spread them over.")] = 1,
 ) -> dict[str, Any]:
     """Start a command as a background job and return at once."""
     from ..training import jobs
@@ -39,7 +42,7 @@ def start(
 
     if words[0] in COMMANDS:
         check_usage(words)
-    return {"jobs": [jobs.start(workspace, words, engine=engine)]}
+    return {"jobs": [jobs.start(workspace, words, engine=engine, processes=processes, nodes=nodes)]}
 
 
 def list_jobs(workspace: Workspace) -> dict[str, Any]:

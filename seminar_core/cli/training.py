@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import SeminarError
-from ..progress import Progress, silent
+from ..progress import Progress, installed, silent
 from ..workspace import Workspace
 from .main import command, report_progress
 
@@ -30,7 +30,8 @@ ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on from the run
 def only_the_first_speaks() -> Iterator[Progress]:
     """How to report progress; of several processes of a launcher the others end without an answer.
 
-    An error of theirs goes to standard error: the first process has usually met the same and answers with it.
+    An error of theirs goes to standard error: the first process has usually met the same and answers with it. In a
+    background job it goes on, so that the job can say whose it was.
     """
     from ..training.launch import launched
 
@@ -41,6 +42,8 @@ def only_the_first_speaks() -> Iterator[Progress]:
     try:
         yield silent
     except SeminarError as error:
+        if installed() is not None:
+            raise
         typer.echo(f"process {group.rank}: {error.message}", err=True)
         raise typer.Exit(1) from error
     raise typer.Exit(0)

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from ..errors import NotReadyError, UnknownNameError
 from ..files import read_json, write_json
 from .job_state import LIVE, JobSpec, JobStatus, cancel_age_s, heartbeat_age_s, is_alive, read_status, true_state
+from .ranks import watched
 
 PROJECT = Path(__file__).resolve().parents[2]
 _STARTED: list[subprocess.Popen[bytes]] = []
@@ -95,19 +96,18 @@ class LocalEngine:
 
 
 class RunJob:
-    """What submitit starts on the cluster: the job's process; when Slurm takes the node away, the same again.
+    """What submitit starts on the cluster: a process of the job; when Slurm takes the node away, the same again.
 
     Pickled by submitit into the job's own directory and read back by the node only.
     """
 
-    def __init__(self, command: list[str], threads: int):
+    def __init__(self, command: list[str], threads: int, job_dir: str):
         self.command = command
         self.threads = threads
+        self.job_dir = job_dir
 
     def __call__(self) -> int:
-        return subprocess.run(
-            self.command, env=runner_environment(self.threads), stdin=subprocess.DEVNULL, check=False
-        ).returncode
+        return watched(self.command, runner_environment(self.threads), Path(self.job_dir))
 
     def checkpoint(self) -> Any:
         """Asked by submitit before a preemption or time-out: requeue the same work, which continues its run."""
@@ -144,12 +144,14 @@ class SlurmEngine:
         from submitit.core.utils import FailedJobError
 
         executor = submitit.SlurmExecutor(folder=str(job_dir / "slurm"), max_num_timeout=100, python=sys.executable)
+        each = spec.processes // spec.nodes
         options: dict[str, Any] = {"cpus_per_task": spec.threads, "time": slurm_minutes(), "signal_delay_s": 30}
+        options |= {"nodes": spec.nodes, "ntasks_per_node": each}
         if spec.device.startswith("cuda"):
-            options["gpus_per_node"] = 1
+            options["gpus_per_node"] = each
         executor.update_parameters(job_name=job_dir.name, setup=[f"export PYTHONPATH={PROJECT}"], **options)
         try:
-            job = executor.submit(RunJob(runner_command(job_dir), spec.threads))
+            job = executor.submit(RunJob(runner_command(job_dir), spec.threads, str(job_dir)))
         except (FailedJobError, subprocess.CalledProcessError) as error:
             raise NotReadyError(
                 f"the cluster refused the job: {str(error).strip().splitlines()[-1]}",

@@ -17,7 +17,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -25,11 +25,22 @@ from typing import Any
 
 import psutil
 
-from ..errors import Cancelled, SeminarError
+from ..errors import Cancelled, PeerError, SeminarError
 from ..files import write_json
-from ..progress import reporting_to
+from ..progress import reporting_to, silent
 from .job_state import GRACE_S, JobSpec, cancel_age_s, process_started_s, read_spec, read_status, write_status
-from .slots import Ticket, slot_name
+from .ranks import (
+    PART_S,
+    ClusterFollowers,
+    Death,
+    LocalFollowers,
+    begin,
+    leave_when_alone,
+    looked_up,
+    tell,
+    wait_for_beginning,
+)
+from .slots import Ticket, slot_name, slot_names
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +103,8 @@ class JobProcess:
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._write_error: OSError | None = None
-        self._ticket: Ticket | None = None
+        self._tickets: list[Ticket] = []
+        self._followers: LocalFollowers | ClusterFollowers | None = None
         self._process = psutil.Process()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
@@ -121,7 +133,12 @@ class JobProcess:
     ) -> bool:
         self._ended.set()
         self._thread.join()
-        if error is None:
+        death = self._death_behind(error)
+        if death is not None:
+            logger.error("%s", death.as_error()["message"], exc_info=error)
+            self._record("failed", death.as_error())
+            self.exit_code = 1
+        elif error is None:
             self._record("done", None)
         elif isinstance(error, Cancelled) or (isinstance(error, SeminarError) and error.kind == Cancelled.kind):
             self._record("stopped", None)
@@ -130,10 +147,27 @@ class JobProcess:
             logger.error("the job failed", exc_info=(kind or type(error), error, trace))
             self._record("failed", describe_failure(error))
             self.exit_code = 1
-        if self._ticket is not None:
-            self._ticket.release()
+        if self._followers is not None:
+            self._followers.end(PART_S if error is None else 1.0)
+        for ticket in self._tickets:
+            ticket.release()
         self._owner.close()
         return True
+
+    def _death_behind(self, error: BaseException | None) -> Death | None:
+        """What another process died of, when that is what ended this one: here only a connection broke."""
+        if error is None or self._followers is None:
+            return None
+        lost_others = isinstance(error, SeminarError) and error.kind == PeerError.kind
+        if isinstance(error, SeminarError) and not lost_others:
+            return None
+        death = looked_up(self._followers, self.job_dir)
+        of_its_own = death is not None and (death.error or {}).get("kind") != PeerError.kind
+        return death if of_its_own or lost_others else None
+
+    def lead(self, followers: LocalFollowers | ClusterFollowers) -> None:
+        """Several processes carry the job out, of which this is the first."""
+        self._followers = followers
 
     def wait_for_device(self, device: str) -> None:
         """Queue for `device` and return when it is ours.
@@ -141,9 +175,10 @@ class JobProcess:
         Raises:
             Cancelled: asked to stop while waiting.
         """
-        self.status.device = device
-        self._ticket = Ticket(self.job_dir.parent / ".slots", device, self.job_dir.name)
-        while ahead := self._ticket.ahead():
+        self.status.device = self.status.device or device
+        ticket = Ticket(self.job_dir.parent / ".slots", device, self.job_dir.name)
+        self._tickets.append(ticket)
+        while ahead := ticket.ahead():
             self._update(message=f"waiting for {device}: {len(ahead)} ahead, first {ahead[0]}")
             self.raise_if_asked_to_stop()
             time.sleep(0.2)
@@ -186,6 +221,7 @@ class JobProcess:
         import sys
 
         memory = self._process.memory_info().rss / 2**20
+        memory += 0.0 if self._followers is None else self._followers.memory_mb()
         values: dict[str, Any] = {"memory_mb": round(memory, 1), "cpu_percent": self._process.cpu_percent()}
         torch = sys.modules.get("torch")
         if torch is not None and getattr(torch, "cuda", None) is not None and torch.cuda.is_initialized():
@@ -193,8 +229,9 @@ class JobProcess:
         self._update(**values)
 
     def _beat(self) -> None:
-        """Touch the heartbeat, write what changed, and enforce the grace period."""
+        """Touch the heartbeat, write what changed, and enforce the grace period, also after another's death."""
         asked_at: float | None = None
+        alone_since: float | None = None
         while not self._ended.wait(BEAT_S):
             try:
                 self._measure()
@@ -206,7 +243,13 @@ class JobProcess:
                 asked_at = asked_at or time.monotonic()
                 if time.monotonic() - asked_at > self.grace_s and not self._ended.is_set():
                     self._record("stopped", None, f"ended after {self.grace_s:g} s without reaching a safe point")
-                    os.kill(0 if os.getpgid(0) == os.getpid() else os.getpid(), signal.SIGKILL)
+                    end_all_at_once()
+            death = None if self._followers is None else looked_up(self._followers, self.job_dir, 0.0)
+            if death is not None:
+                alone_since = alone_since or time.monotonic()
+                if time.monotonic() - alone_since > self.grace_s and not self._ended.is_set():
+                    self._record("failed", death.as_error())
+                    end_all_at_once()
 
     def _record(self, state: str, error: dict[str, str] | None, message: str | None = None) -> None:
         """Write the last status; the reserve makes room for it, and a full disk gets a few chances."""
@@ -224,7 +267,39 @@ class JobProcess:
                 time.sleep(0.3)
 
 
-def run_job(job_dir: Path, execute: Callable[[JobSpec, bool], dict[str, Any]], *, grace_s: float = GRACE_S) -> int:
+def end_all_at_once() -> None:
+    """Kill this process, and its whole group where it leads one."""
+    os.kill(0 if os.getpgid(0) == os.getpid() else os.getpid(), signal.SIGKILL)
+
+
+def follow_job(job_dir: Path, rank: int, world: int, execute: Callable[[JobSpec, bool], dict[str, Any]]) -> int:
+    """Be process `rank` of a job of `world` processes: carry out its words in silence; returns the exit status.
+
+    Args:
+        job_dir: the job's directory, of which only `ranks/` is written.
+        rank, world: this process's place.
+        execute: as for `run_job`.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the first process is asked, and takes the others along
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=leave_when_alone, args=(job_dir, os.getppid()), name="watch", daemon=True).start()
+    try:
+        with reporting_to(silent):
+            execute(read_spec(job_dir), wait_for_beginning(job_dir))
+    except (SeminarError, OSError, RuntimeError, MemoryError, ValueError, TypeError, LookupError) as error:
+        logger.error("process %d of %d failed", rank, world, exc_info=error)
+        tell(job_dir, Death(rank, world, socket.gethostname(), 1, describe_failure(error), False, time.time()))
+        return 1
+    return 0
+
+
+def run_job(
+    job_dir: Path,
+    execute: Callable[[JobSpec, bool], dict[str, Any]],
+    *,
+    grace_s: float = GRACE_S,
+    command: Sequence[str] = (),
+) -> int:
     """Run one attempt of the job in `job_dir` in this process and return its exit status.
 
     Args:
@@ -232,11 +307,13 @@ def run_job(job_dir: Path, execute: Callable[[JobSpec, bool], dict[str, Any]], *
         execute: carries out the specification's command and returns its answer; its second argument says whether an
             earlier attempt of this job left a run that is to be continued.
         grace_s: seconds between the request to stop and the kill.
+        command: starts a further process of the same job on this machine.
     """
     with JobProcess(job_dir, grace_s=grace_s) as job:
         spec = read_spec(job_dir)
         if spec.engine == "local":
-            job.wait_for_device(slot_name(spec.command, spec.device))
+            for device in slot_names(spec.command, spec.device, spec.processes):
+                job.wait_for_device(device)
         else:
             job.status.device = slot_name(spec.command, spec.device)
         run_dir = Path(spec.workspace) / "runs" / (spec.option("run") or "-")
@@ -244,6 +321,10 @@ def run_job(job_dir: Path, execute: Callable[[JobSpec, bool], dict[str, Any]], *
         card = run_dir / "run.json"
         continuing = ours and began is not None and card.exists() and card.stat().st_mtime >= began - CLOCK_SLACK_S
         job.begin(makes_run=ours or not run_dir.exists() or "--overwrite" in spec.words)
+        if spec.processes > 1:
+            local = spec.engine == "local"
+            job.lead(LocalFollowers(command, spec.processes) if local else ClusterFollowers(spec.processes))
+            begin(job_dir, continuing=continuing)
         with reporting_to(job.progress):
             answer = execute(spec, continuing)
         write_json(job_dir / "result.json", answer)

@@ -26,7 +26,9 @@ import psutil
 from ..errors import ConfigError, MissingFileError, UnknownNameError
 from ..files import read_json, write_json
 
-COMMANDS = ("import", "encode", "pretrain", "finetune", "codebooks", "map", "reproduce", "bench")
+COMMANDS = ("import", "encode", "pretrain", "finetune", "evaluate", "codebooks", "map", "reproduce", "bench")
+SHARED_COMMANDS = ("pretrain", "finetune")
+"""Commands that several processes can carry out together."""
 STATES = ("queued", "running", "stopping", "stopped", "failed", "done", "lost")
 LIVE = ("queued", "running", "stopping")
 GRACE_S = 10.0
@@ -39,7 +41,10 @@ FOREIGN_HEARTBEAT_S = 60.0
 
 @dataclass(frozen=True)
 class JobSpec:
-    """What a job does; `words` are the command line after `python -m seminar_core`, without `--json`/`--workspace`."""
+    """What a job does; `words` are the command line after `python -m seminar_core`, without `--json`/`--workspace`.
+
+    `processes` train it together, spread evenly over `nodes` machines of a cluster.
+    """
 
     words: tuple[str, ...]
     workspace: str
@@ -47,12 +52,32 @@ class JobSpec:
     folder: str = ""
     threads: int = 1
     created_s: float = 0.0
+    processes: int = 1
+    nodes: int = 1
 
     def __post_init__(self) -> None:
         if not self.words or self.words[0] not in COMMANDS:
             raise UnknownNameError("job command", self.words[0] if self.words else "", COMMANDS)
         if self.threads < 1:
             raise ConfigError(f"threads is {self.threads}; at least 1 is needed", hint="set threads to 1 or more")
+        self._check_processes()
+
+    def _check_processes(self) -> None:
+        processes, nodes = self.processes, self.nodes
+        if processes < 1 or nodes < 1 or processes % nodes:
+            raise ConfigError(
+                f"{processes} processes cannot be spread evenly over {nodes} nodes",
+                hint="let processes be a multiple of nodes, both at least 1",
+            )
+        if processes > 1 and self.command not in SHARED_COMMANDS:
+            raise ConfigError(
+                f"{self.command} works in one process, {processes} were asked for",
+                hint=f"several processes are for {' and '.join(SHARED_COMMANDS)}",
+            )
+        if nodes > 1 and self.engine == "local":
+            raise ConfigError(
+                f"the local engine has this machine only, {nodes} nodes were asked for", hint="use --engine slurm"
+            )
 
     @property
     def command(self) -> str:

@@ -57,18 +57,35 @@ def existing_job(workspace: Workspace, job: str) -> Path:
     return path
 
 
-def start(workspace: Workspace, words: Sequence[str], *, engine: str = "local", threads: int | None = None) -> dict:
+def start(
+    workspace: Workspace,
+    words: Sequence[str],
+    *,
+    engine: str = "local",
+    threads: int | None = None,
+    processes: int = 1,
+    nodes: int = 1,
+) -> dict:
     """Start `words` (a command line without the program) as a background job and return its row at once.
+
+    Args:
+        workspace: where the job is to be.
+        words: the command and its options.
+        engine: who starts it.
+        threads: of each process; as this process has unless given.
+        processes: that train it together.
+        nodes: machines of a cluster over which they are spread evenly.
 
     Raises:
         UnknownNameError: a command that cannot be a job, or an unknown engine.
+        ConfigError: processes and nodes that do not fit together, the command or the engine.
         ExistsError: a live job makes the same run already, so a second press of the button changes nothing.
         NotReadyError: the engine refuses.
     """
     words = tuple(word for word in words if word != "--json")
     count = threads or int(os.environ.get("OMP_NUM_THREADS") or 1)
-    spec = JobSpec(words, str(workspace.root), engine, os.getcwd(), count, time.time())
     engine_named(engine)
+    spec = JobSpec(words, str(workspace.root), engine, os.getcwd(), count, time.time(), processes, nodes)
     workspace.jobs.mkdir(parents=True, exist_ok=True)
     with locked(workspace.jobs / ".slots" / "start.lock"):
         refuse_twice(workspace, spec)
@@ -121,6 +138,7 @@ def row(job_dir: Path) -> dict[str, Any]:
     """What is known of one job, as `jobs list` answers, and more."""
     status = read_status(job_dir)
     facts: dict[str, Any] = dict.fromkeys(("command", "run", "engine", "dataset", "created_s", "smaller_batch"))
+    facts |= {"processes": 1, "nodes": 1}
     facts["words"] = []
     error = status.error
     state = status.state
@@ -137,12 +155,13 @@ def row(job_dir: Path) -> dict[str, Any]:
         facts = {
             "command": spec.command, "run": spec.run, "engine": spec.engine, "words": list(spec.words),
             "dataset": spec.option("dataset"), "created_s": spec.created_s,
-            "smaller_batch": smaller.offered(spec, status),
+            "smaller_batch": smaller.offered(spec, status), "processes": spec.processes, "nodes": spec.nodes,
         }  # fmt: skip
     if state == "lost" and error is None:
         error = {
             "kind": "lost",
-            "message": f"the process {status.pid} ended without a word (killed, or the machine went down)",
+            "message": f"{first_of(facts['processes'])} {status.pid} ended without a word (killed, or the machine went "
+            "down)",
             "hint": "resume the job: it continues from its last checkpoint",
         }
     age = heartbeat_age_s(job_dir)
@@ -154,6 +173,11 @@ def row(job_dir: Path) -> dict[str, Any]:
         "ended_s": status.ended_s, "memory_mb": status.memory_mb, "device_memory_mb": status.device_memory_mb,
         "cpu_percent": status.cpu_percent,
     }  # fmt: skip
+
+
+def first_of(processes: int) -> str:
+    """The process that a job's number names, in words."""
+    return "the process" if processes == 1 else f"process 0 of {processes} (counted from 0), number"
 
 
 def rows(workspace: Workspace) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ import torch.distributed as dist
 
 from ..errors import Cancelled, ConfigError, DeviceError
 from ..runtime import resolve_device
+from .ranks import place
 
 FIRST_PORT, PORTS = 20_000, 20_000
 
@@ -73,18 +74,9 @@ class Group:
 
 
 def launched() -> Group | None:
-    """The group that the launcher's environment describes; None in an ordinary process.
-
-    `torchrun` sets WORLD_SIZE, RANK and LOCAL_RANK. A step of `srun` sets SLURM_STEP_NUM_TASKS, SLURM_PROCID and
-    SLURM_LOCALID; the environment of an allocation (SLURM_NTASKS), which a single process also sees, is not one.
-    """
-    for count, rank, local in (
-        ("WORLD_SIZE", "RANK", "LOCAL_RANK"),
-        ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_LOCALID"),
-    ):
-        if int(os.environ.get(count, "1")) > 1 and rank in os.environ:
-            return Group(int(os.environ[rank]), int(os.environ[count]), int(os.environ.get(local, "0")))
-    return None
+    """The group that the launcher's environment describes, see `ranks.place`; None in an ordinary process."""
+    told = place()
+    return None if told is None else Group(*told)
 
 
 def own_device(name: str, group: Group | None) -> str:

@@ -149,10 +149,13 @@ class Choice:
         return to_toml(self.config(), f"{command_line(self.words()[:5], background=False)} --config THIS_FILE")
 
 
-def command_line(words: list[str], *, background: bool = True, engine: str = "local") -> str:
+def command_line(
+    words: list[str], *, background: bool = True, engine: str = "local", processes: int = 1, nodes: int = 1
+) -> str:
     """`words` as they are typed in a shell."""
     start = ["jobs", "start"] if background else []
-    tail = ["--engine", engine] if background and engine != "local" else []
+    told = (("--engine", engine, "local"), ("--processes", processes, 1), ("--nodes", nodes, 1))
+    tail = [word for name, value, usual in told if background and value != usual for word in (name, str(value))]
     return shlex.join(["python", "-m", "seminar_core", *start, *words, *tail])
 
 

@@ -6,12 +6,13 @@ recorded in status.json, so that a run that did not finish never looks as if it 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import Cancelled, ExistsError, SeminarError, StaleError
+from ..errors import Cancelled, ExistsError, PeerError, SeminarError, StaleError
 from ..files import write_json
 from ..progress import Progress, silent
 from ..workspace import Workspace
@@ -19,6 +20,9 @@ from .launch import wait_for_all
 from .loop import Loop, Outcome, Task
 from .recipe import BudgetConfig
 from .run_files import RunCard, existing_run, new_run, read_card, write_status
+
+BROKEN = ("connection", "gloo", "nccl", "broken pipe", "socket")
+"""Words by which torch says that another process is no longer there."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,25 @@ def refuse_existing(workspace: Workspace, name: str, overwrite: bool) -> None:
         raise ExistsError(f"run {name!r} exists already", hint="choose another --run, or replace it with --overwrite")
 
 
+@contextmanager
+def naming_a_broken_connection(task: Task) -> Iterator[None]:
+    """Of several processes that train together, one whose others have gone meets a plain RuntimeError.
+
+    Raises:
+        PeerError: instead of that.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        if task.group is None or not any(word in said.lower() for word in BROKEN):
+            raise
+        raise PeerError(
+            f"process {task.group.rank} of {task.group.world} lost the others: {said}",
+            hint="see which of them ended and why, then resume from the last checkpoint",
+        ) from error
+
+
 def carry_out(
     workspace: Workspace, card: RunCard, task: Task, budget: BudgetConfig, orders: Orders
 ) -> tuple[Outcome, Path]:
@@ -73,21 +96,23 @@ def carry_out(
 
     Raises:
         Cancelled: through `orders.progress`; the run is recorded as stopped and can be resumed.
-        DivergedError, DeviceError: recorded as failed.
+        DivergedError, DeviceError, PeerError: recorded as failed.
     """
     path = workspace.run_dir(card.name)
     wait_for_all(task.group)  # all have looked whether the run exists
     if not task.writes:
         loop = Loop(task, path, budget)
         wait_for_all(task.group)
-        return loop.run(resume=orders.resume), path
+        with naming_a_broken_connection(task):
+            return loop.run(resume=orders.resume), path
     if not orders.resume:
         new_run(workspace, card, overwrite=orders.overwrite)
     write_status(path, state="running")
     wait_for_all(task.group)
     loop = Loop(task, path, budget)
     try:
-        outcome = loop.run(resume=orders.resume, progress=orders.progress, should_stop=orders.should_stop)
+        with naming_a_broken_connection(task):
+            outcome = loop.run(resume=orders.resume, progress=orders.progress, should_stop=orders.should_stop)
     except Cancelled:
         write_status(path, state="stopped", **facts(loop))
         raise

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-DEVICE_COMMANDS = ("pretrain", "finetune", "reproduce")
+DEVICE_COMMANDS = ("pretrain", "finetune", "evaluate", "reproduce")
 """Commands that take `--device`; all others work on the CPU."""
 
 
@@ -28,6 +28,13 @@ def slot_name(command: str, device: str) -> str:
         hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
         return "cuda:0" if Path("/dev/nvidia0").exists() and not hidden else "cpu"
     return device if ":" in device else f"{device}:0"
+
+
+def slot_names(command: str, device: str, processes: int) -> list[str]:
+    """The devices of a job of several processes, in the order in which it queues for them: a GPU for each, one CPU."""
+    first = slot_name(command, device)
+    kind, _, number = first.partition(":")
+    return [first] if kind == "cpu" else [f"{kind}:{int(number) + i}" for i in range(processes)]
 
 
 @contextmanager

@@ -101,6 +101,16 @@ def test_the_form_starts_a_job_outside_the_page(served: Workspace):
     wait_for(lambda: jobs.rows(served)[0]["state"] == "done")
 
 
+def test_the_form_starts_several_processes_and_says_so_on_the_command_line(served: Workspace):
+    test = page(part="start")
+    test.number_input(key="start_processes").set_value(2).run()
+    assert any("--processes 2" in code.value for code in test.code)
+    assert not any(box.key == "start_nodes" for box in test.number_input)
+    test.selectbox(key="start_engine").set_value("slurm").run()
+    test.number_input(key="start_nodes").set_value(2).run()
+    assert any("--engine slurm --processes 2 --nodes 2" in code.value for code in test.code)
+
+
 def test_the_form_says_what_is_missing(served: Workspace):
     test = page(part="start", recipe="finetune")
     assert any("starts from a pretrained run and none is chosen" in e.value.replace("\\", "") for e in test.error)

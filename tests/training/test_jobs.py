@@ -193,8 +193,8 @@ def test_a_specification_edited_by_hand_fails_with_the_known_keys(workspace: Wor
 
 
 def test_unknown_commands_and_engines_are_refused_with_the_known_ones(workspace: Workspace):
-    with pytest.raises(UnknownNameError, match="job command 'evaluate' is not known; known: bench, codebooks, encode"):
-        jobs.start(workspace, ["evaluate", "--run", "r"])
+    with pytest.raises(UnknownNameError, match="job command 'gap' is not known; known: bench, codebooks, encode"):
+        jobs.start(workspace, ["gap", "--run", "r"])
     with pytest.raises(UnknownNameError, match="engine 'ray' is not known; known: local, slurm"):
         jobs.start(workspace, words(), engine="ray")
     assert jobs.rows(workspace) == []

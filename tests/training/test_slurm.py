@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from slurm_node import SlurmNode
 from tiny_training import SMALL, tiny_workspace
@@ -135,6 +136,66 @@ def test_a_refusing_cluster_is_a_named_error_and_the_job_failed(
         jobs.start(workspace, words(steps=5), engine="slurm")
     row = jobs.rows(workspace)[0]
     assert row["state"] == "failed" and row["error"]["kind"] == "not_ready"
+
+
+@pytest.fixture
+def trained_by_two(
+    node: SlurmNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, double: None
+) -> Iterator[Callable[..., tuple[Workspace, str]]]:
+    """Starts a real pretraining of two tasks on the cluster."""
+    if (os.cpu_count() or 1) < 2:
+        pytest.skip("two tasks need two cores")
+    monkeypatch.setattr(
+        engines, "runner_command", lambda folder: [sys.executable, "-m", "seminar_core.cli.job_runner", str(folder)]
+    )
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    monkeypatch.chdir(tmp_path)
+    workspace = tiny_workspace(tmp_path)
+
+    def begin(**told: object) -> tuple[Workspace, str]:
+        settings = {**SMALL, "evaluate_every": 4, "seconds": 1e6, "patience": 10**6, "frames": 0, **told}
+        line = ["pretrain", "--dataset", "tiny", "--run", "both"]
+        line += [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+        return workspace, jobs.start(workspace, line, engine="slurm", processes=2)["job"]
+
+    yield begin
+    for row in jobs.rows(workspace):
+        if row["state"] in ("queued", "running"):
+            jobs.cancel(workspace, row["job"])
+
+
+def task_of(workspace: Workspace, job: str, rank: int) -> int:
+    """The process that is task `rank` of the job."""
+    found = [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if str(workspace.job_dir(job)) in (process.info["cmdline"] or [])
+        and process.environ().get("SLURM_PROCID") == str(rank)
+    ]
+    (only,) = found
+    return only
+
+
+def test_a_job_of_two_tasks_is_one_run_with_one_status(trained_by_two: Callable[..., tuple[Workspace, str]]):
+    workspace, job = trained_by_two(steps=8)
+    wait_for(lambda: state(workspace, job) not in ("queued", "running"), 120)
+    row = jobs.show(workspace, job)
+    assert (row["state"], row["error"], row["attempt"]) == ("done", None, 1), jobs.logs(workspace, job, 40)
+    answer = read_json(workspace.job_dir(job) / "result.json")
+    assert (answer["processes"], answer["steps"]) == (2, 8)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_killed_task_is_the_jobs_reason(trained_by_two: Callable[..., tuple[Workspace, str]], rank: int):
+    workspace, job = trained_by_two(steps=100_000)
+    wait_for(lambda: jobs.show(workspace, job)["message"].startswith("training"), 120)
+    os.kill(task_of(workspace, job, rank), signal.SIGKILL)
+    wait_for(lambda: state(workspace, job) not in ("queued", "running"), 60)
+    row = jobs.show(workspace, job)
+    assert (row["state"], row["error"]["kind"]) == ("failed", "process_died")
+    assert row["error"]["message"].startswith(f"process {rank} of 2 ")
+    assert row["error"]["message"].endswith("was killed by signal 9 (SIGKILL)")
+    wait_for(lambda: engines.SlurmEngine().queue_state(workspace.job_dir(job)) is None, 60)
 
 
 def test_two_tasks_of_srun_train_one_run(node: SlurmNode, tmp_path: Path):
