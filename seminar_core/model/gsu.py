@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError, NotReadyError
 from .attention import bias_of, hide, keep_best, kept_softmax
+from .codec import Codec
 from .lookup import frozen_products
 from .search import Search
 
@@ -70,38 +70,21 @@ class TopScores(nn.Module):
         return Selected(keep_best(search.scores, search.allowed[:, :, None, None, :], self.keep), is_scores=True)
 
 
-class Codec(Protocol):
-    """Approximate channel vectors of rows, as a quantiser gives them back."""
-
-    def reconstruct(self, item: Tensor, query: Tensor) -> tuple[Tensor, Tensor]:
-        """(n,) item rows and (n,) query rows -> item channel vectors (n, 3, D) and query vectors (n, D), before G."""
-        ...
-
-
-class TableCodec:
-    """A codec that has decoded the whole catalogue: (I+1, 3, D) item and (Q+1, D) query vectors."""
-
-    def __init__(self, item: Tensor, query: Tensor):
-        self.item, self.query = torch.as_tensor(item).float(), torch.as_tensor(query).float()
-
-    def reconstruct(self, item: Tensor, query: Tensor) -> tuple[Tensor, Tensor]:
-        if self.item.device != item.device:
-            self.item, self.query = self.item.to(item.device), self.query.to(item.device)
-        return self.item[item], self.query[query]
-
-
 class CodedTopScores(nn.Module):
     """SEMINAR with product quantisation: the K best by approximate event vectors; the target is never quantised.
 
     Args:
         keep: K.
-        straight_through: let the second stage read the approximate vectors too, gradients passing to the exact ones.
+        straight_through: while training, let the second stage read the approximate vectors too; gradients pass to the
+            exact vectors as if nothing had been quantised, and to the codec where it can be trained.
     """
+
+    codec: Codec | None
 
     def __init__(self, *, keep: int, straight_through: bool = False):
         super().__init__()
         self.keep, self.straight_through = keep, straight_through
-        self.codec: Codec | None = None
+        self.codec = None
 
     def forward(self, search: Search) -> Selected:
         assert search.score is not None
@@ -115,7 +98,7 @@ class CodedTopScores(nn.Module):
         vectors = self.codec.reconstruct(flat_item, flat_query)
         near = search.encoder.approximate(*vectors, flat_item, flat_query).view(*item.shape, -1)  # (B, L, D)
         exact = search.events.pair
-        pair = exact + (near - exact).detach() if self.straight_through else None
+        pair = near + exact - exact.detach() if self.straight_through and self.training else None
         scores = search.score(search.candidates.pair, near.detach() if pair is None else pair, search.age)
         best = keep_best(scores, search.allowed[:, :, None, None, :], self.keep)
         if pair is None:

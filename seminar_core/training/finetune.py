@@ -32,7 +32,7 @@ from .checkpoint import load_weights
 from .distributed import SPARSE_TABLES, SharedRanker, shared
 from .launch import Group, launched, one_after_the_other, own_device, together
 from .loop import BEST, StepLosses, Task
-from .quantised import attach_codec, is_quantised
+from .quantised import attach_codec
 from .recipe import FinetuneConfig, PretrainConfig
 from .run_files import RunCard, existing_run, read_card
 from .session import Orders, card_to_resume, carry_out, record_answer, refuse_existing
@@ -65,7 +65,7 @@ def ranker_task(
     ranker.to(device)
     batches = training_batches(material, config.batches, config.seed, config.answers.labelled)
     weights = {"label": config.answers.label_weight}
-    quantised = is_quantised(ranker)
+    renew = attach_codec(ranker, material, config)
     shared_step = None
     if group is not None:
         group.share(config.batches.batch_size)
@@ -73,8 +73,6 @@ def ranker_task(
         shared_step = shared(step_module, device, SPARSE_TABLES if config.model.sparse else ())
 
     def losses(step: int) -> StepLosses:
-        if quantised and ranker.gsu.codec is None:
-            attach_codec(ranker, material, seed=config.seed, spec=config.spec)
         lives, *targets = batches.with_labels(step) if config.answers.labelled else batches.batch(step)
         life = life_tensors(lives, device, non_blocking=True)
         tensors = [target_tensors(some, device, non_blocking=True) for some in targets]
@@ -89,8 +87,8 @@ def ranker_task(
     measure_ranker = validator(ranker, material, questions, max_length=config.batches.max_length, device=device)
 
     def validate() -> dict[str, float]:
-        if quantised:
-            attach_codec(ranker, material, seed=config.seed, spec=config.spec)
+        if renew is not None:
+            renew()
         return measure_ranker()
 
     return Task(

@@ -258,9 +258,10 @@ class Loop:
             self._forget_later_lines()
         else:
             if task.writes:
+                self.directory.mkdir(parents=True, exist_ok=True)
                 (self.directory / "metrics.jsonl").unlink(missing_ok=True)
-            self._save(FIRST)
             self._validate()
+            self._save(FIRST)
             self._save(LAST)
         return self.counters
 

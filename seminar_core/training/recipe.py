@@ -18,6 +18,7 @@ from ..errors import ConfigError
 PRECISIONS = ("auto", "float32", "bfloat16")
 LOSSES = ("softmax", "bce")
 SPLITS = ("position", "time")
+CODEBOOKS = ("two-step", "end-to-end")
 TASKS = ("next", "next,label")
 
 
@@ -297,12 +298,28 @@ class PretrainConfig:
 
 
 @dataclass(frozen=True)
+class QuantiserConfig:
+    """What the model `seminar-pq` selects by; other models do not read it.
+
+    Fields:
+        spec: specification of the quantiser.
+        codebooks: "two-step" makes them anew from the model's vectors at every validation; "end-to-end" lets the
+            centroids of a residual quantiser learn with the model, straight through the codes.
+    """
+
+    spec: str = "QC128,RQ32x4fs"
+    codebooks: str = "two-step"
+
+    def __post_init__(self) -> None:
+        require_one_of(self, "codebooks", CODEBOOKS)
+
+
+@dataclass(frozen=True)
 class FinetuneConfig:
     """All settings of `finetune`.
 
     Fields:
         loss: "softmax" over the candidates of a target, or "bce".
-        spec: specification of the quantiser that `seminar-pq` selects by.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -312,8 +329,8 @@ class FinetuneConfig:
     encoders: EncoderConfig = field(default_factory=EncoderConfig)
     restore: RestoreConfig = field(default_factory=RestoreConfig)
     answers: TaskConfig = field(default_factory=TaskConfig)
+    quantiser: QuantiserConfig = field(default_factory=QuantiserConfig)
     loss: str = "softmax"
-    spec: str = "QC128,RQ32x4fs"
     split: str = "position"
     seed: int = 0
     device: str = "auto"

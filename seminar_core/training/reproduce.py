@@ -38,7 +38,6 @@ from .checkpoint import load_weights
 from .finetune import ranker_task
 from .loop import BEST, Loop
 from .pretrain import psu_task
-from .quantised import attach_codec, is_quantised
 from .recipe import FinetuneConfig, PretrainConfig
 from .reproduction_table import markdown
 from .settings import to_dict
@@ -136,8 +135,6 @@ class Bench:
             load_weights(work / "checkpoints" / BEST, task.model, task.fingerprint)
         finally:
             shutil.rmtree(work, ignore_errors=True)
-        if is_quantised(task.model):
-            attach_codec(task.model, self.material, seed=seed, spec=config.spec)  # type: ignore[arg-type]
         answer = measure(
             task.model,  # type: ignore[arg-type]
             self.material.dataset,

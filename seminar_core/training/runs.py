@@ -19,7 +19,7 @@ from ..workspace import Workspace
 from .assembly import Material, build_psu, build_ranker, gather_material
 from .checkpoint import load_weights
 from .loop import BEST, FIRST, LAST
-from .quantised import attach_codec, is_quantised
+from .quantised import attach_codec
 from .recipe import FinetuneConfig, PretrainConfig
 from .run_files import RunCard, current_hash, existing_run, list_runs, read_card, read_status, run_names, run_row
 from .settings import from_dict
@@ -110,6 +110,7 @@ def load_run(workspace: Workspace, name: str, *, stage: str = "best", device: st
         config = from_dict(FinetuneConfig, card.config)
         material = gather_material(dataset, config.encoders, config.split)
         model = build_ranker(material, card.model, config.model, config.seed, config.answers.count)
+        attach_codec(model, material, config)
     if not checkpoint.is_dir():
         raise NotReadyError(
             f"run {name!r} has no checkpoint {checkpoint.name!r} yet",
@@ -117,8 +118,6 @@ def load_run(workspace: Workspace, name: str, *, stage: str = "best", device: st
         )
     counters = load_weights(checkpoint, model, material.fingerprint)
     model.to(where).eval()
-    if isinstance(config, FinetuneConfig) and isinstance(model, Ranker) and is_quantised(model):
-        attach_codec(model, material, seed=config.seed, spec=config.spec)
     return Run(name, path, card, config, material, model, stage, int(counters["step"]), read_status(path), where)
 
 

@@ -27,7 +27,7 @@ class Variant:
         model: model name.
         psu: settings of the PSU it is restored from; None = from scratch.
         settings: settings of both trainings that differ from the shared recipe.
-        restore: which parts are frozen.
+        finetune: settings of the supervised training alone.
         steps: multiple of the budget's supervised steps.
     """
 
@@ -35,7 +35,7 @@ class Variant:
     model: str
     psu: dict[str, Any] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
-    restore: dict[str, Any] = field(default_factory=dict)
+    finetune: dict[str, Any] = field(default_factory=dict)
     steps: float = 1.0
 
     @property
@@ -49,7 +49,7 @@ VARIANTS = (
     Variant("seminar-pq", "seminar-pq", psu={}),
     *(Variant(name, name) for name in RIVALS),
     Variant("seminar, from scratch", "seminar"),
-    Variant("seminar, frozen", "seminar", psu={}, restore={"freeze_embeddings": True, "freeze_projections": True}),
+    Variant("seminar, frozen", "seminar", psu={}, finetune={"freeze_embeddings": True, "freeze_projections": True}),
     Variant("seminar, scratch, twice the steps", "seminar", steps=2.0),
     Variant("seminar, no alignment", "seminar", psu={"alignment": 0.0}),
     Variant("seminar, no relevance", "seminar", psu={"relevance": 0.0}),
@@ -61,10 +61,17 @@ VARIANTS = (
     Variant("seminar, short budget", "seminar", psu={}, steps=1 / SHORT),
     Variant("seminar, from scratch, short budget", "seminar", steps=1 / SHORT),
 )
+FEW_BYTES = {"spec": "QC64,RQ4x8"}
+EXTRA = (
+    Variant("seminar-pq, 4 bytes", "seminar-pq", psu={}, finetune=FEW_BYTES),
+    Variant("seminar-pq, 4 bytes, end to end", "seminar-pq", psu={}, finetune={**FEW_BYTES, "codebooks": "end-to-end"}),
+)
+"""Rows that are measured when they are named: codes so short that something is lost, trained in both ways."""
 PAIRS = (
     ("seminar", "seminar, from scratch"),
     ("seminar, short budget", "seminar, from scratch, short budget"),
     ("seminar", "seminar, scratch, twice the steps"),
+    ("seminar-pq, 4 bytes, end to end", "seminar-pq, 4 bytes"),
 )
 
 BUDGETS = {
@@ -82,7 +89,7 @@ def chosen_variants(names: str | None) -> tuple[Variant, ...]:
     """
     if not names:
         return VARIANTS
-    by_name = {variant.name: variant for variant in VARIANTS}
+    by_name = {variant.name: variant for variant in (*VARIANTS, *EXTRA)}
     wanted = [name.strip() for name in names.split(";")]
     for name in wanted:
         if name not in by_name:
@@ -98,7 +105,7 @@ def pretrain_config(base: PretrainConfig, variant: Variant, budget: str, seed: i
 
 def finetune_config(base: FinetuneConfig, variant: Variant, budget: str, seed: int) -> FinetuneConfig:
     """Settings of the supervised training of `variant`."""
-    config = with_values(base, {**variant.settings, **variant.restore, "seed": seed})
+    config = with_values(base, {**variant.settings, **variant.finetune, "seed": seed})
     return replace(config, budget=limited(config.budget, BUDGETS[budget]["finetune"], variant.steps))
 
 

@@ -8,8 +8,8 @@ import torch
 from seminar_core.contracts import LifeBatch, TargetBatch
 from seminar_core.model.baselines import build_model
 from seminar_core.model.channels import Channels
+from seminar_core.model.codec import TableCodec
 from seminar_core.model.fusion import Fusion
-from seminar_core.model.gsu import TableCodec
 from seminar_core.model.psu import PSU
 from seminar_core.model.ranker import Ranker
 

@@ -8,7 +8,7 @@ import torch
 from seminar_core.contracts import LifeBatch, TargetBatch
 from seminar_core.model.baselines import build_model
 from seminar_core.model.channels import Channels
-from seminar_core.model.gsu import TableCodec
+from seminar_core.model.codec import TableCodec
 from seminar_core.model.losses import ranking_loss
 from seminar_core.model.ranker import Ranker
 from seminar_core.model.scoring import scoring

@@ -11,7 +11,15 @@ from seminar_core.training import variants
 from seminar_core.training.recipe import FinetuneConfig, PretrainConfig, shared_settings
 from seminar_core.training.reproduce import reproduce, time_left
 from seminar_core.training.settings import with_values
-from seminar_core.training.variants import PAIRS, VARIANTS, Variant, chosen_variants, finetune_config, pretrain_config
+from seminar_core.training.variants import (
+    EXTRA,
+    PAIRS,
+    VARIANTS,
+    Variant,
+    chosen_variants,
+    finetune_config,
+    pretrain_config,
+)
 
 ONLY = "seminar; din; seminar, from scratch; seminar, no queries"
 TINY = {"pretrain": {"steps": 4, "seconds": 60.0}, "finetune": {"steps": 6, "seconds": 60.0}}
@@ -75,7 +83,7 @@ def test_every_model_stands_in_the_table():
     from seminar_core.model.baselines import MODELS
 
     assert {variant.model for variant in VARIANTS} == set(MODELS)
-    names = [variant.name for variant in VARIANTS]
+    names = [variant.name for variant in (*VARIANTS, *EXTRA)]
     assert len(names) == len(set(names)) and {name for pair in PAIRS for name in pair} <= set(names)
     assert chosen_variants(None) == VARIANTS
 
