@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
 import time
+import zipfile
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from app.views import alignment_card
 from seminar_core.data.dataset import open_dataset
 from seminar_core.data.importers.table import import_table
+from seminar_core.diagnostics.alignment import open_stage
 from seminar_core.diagnostics.card_table import card_table
 from seminar_core.diagnostics.modality_gap import number_card
 from seminar_core.diagnostics.selection import keep_selection
@@ -78,6 +82,23 @@ def test_an_unknown_run_is_explained_with_a_next_step(open_app, tiny_workspace):
 def test_plotly_draws_the_map_where_it_is_chosen(open_app, tiny_workspace):
     at = drawn(open_app, tiny_workspace, run="psu", drawing="plotly")
     assert len(at.get("plotly_chart")) == 2
+
+
+def test_the_export_buttons_give_the_files_that_they_name(open_app, tiny_workspace, monkeypatch):
+    offered = {}
+    monkeypatch.setattr(
+        "app.views.alignment_badge.st.download_button",
+        lambda label, data, name, mime, *, key, **rest: offered.__setitem__(name, data),
+    )
+    open_app(tiny_workspace, "alignment", dataset="tiny", run="psu", stages="before,after", drawing="plotly")
+    points = sum(
+        open_stage(tiny_workspace, "psu", s).channels.present[c].sum() for s in ("before", "after") for c in "QATI"
+    )
+    atlas = pq.read_table(io.BytesIO(offered["alignment_map.parquet"]()))
+    assert len(atlas) == points and {"x", "y", "neighbors", "title"} <= set(atlas.column_names)
+    with zipfile.ZipFile(io.BytesIO(offered["alignment_projector.zip"]())) as archive:
+        assert len(archive.read("projector/vectors.tsv").splitlines()) == points
+        assert archive.read("projector/sprite.png").startswith(b"\x89PNG")
 
 
 def test_plotly_colours_by_an_attribute_and_says_so(open_app, tiny_workspace):

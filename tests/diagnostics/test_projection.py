@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import math
 import threading
+import zipfile
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness as sklearn_trustworthiness
 
@@ -185,8 +189,6 @@ def test_embedding_atlas_gets_neighbours_as_rows_and_distances(layout):
 
 
 def test_the_projector_folder_has_matching_rows_and_a_sprite(layout, tmp_path):
-    from PIL import Image
-
     ids = [""] + [f"i{row}" for row in range(1, N + 1)]
     titles = [None] + ["a\ttitle\nin two lines"] * N
     map_export.write_projector(layout, ids, titles, lambda row: None, tmp_path / "projector", thumbnail=8)
@@ -196,6 +198,29 @@ def test_the_projector_folder_has_matching_rows_and_a_sprite(layout, tmp_path):
     assert lines[1] == "i1\ta title in two lines\tquery\tbefore"
     assert Image.open(tmp_path / "projector" / "sprite.png").size == (8 * 22, 8 * 22)
     assert "single_image_dim: 8" in (tmp_path / "projector" / "projector_config.pbtxt").read_text()
+
+
+def test_the_exports_as_bytes_are_the_table_and_the_folder(layout):
+    ids = [""] + [f"i{row}" for row in range(1, N + 1)]
+    titles = [None] + [f"title {row}" for row in range(1, N + 1)]
+    table = pq.read_table(io.BytesIO(map_export.embedding_atlas_file(layout, ids, titles)))
+    assert table.equals(map_export.embedding_atlas_table(layout, ids, titles))
+    assert table.column_names == ["item", "channel", "stage", "x", "y", "title", "neighbors"]
+    red = io.BytesIO()
+    Image.new("RGB", (9, 9), "red").save(red, "PNG")
+    pictured = int(layout.points.item[0])
+    block = map_export.projector_archive(layout, ids, titles, lambda row: red.getvalue() if row == pictured else None)
+    with zipfile.ZipFile(io.BytesIO(block)) as archive:
+        names = ("metadata.tsv", "projector_config.pbtxt", "sprite.png", "vectors.tsv")
+        assert archive.namelist() == [f"projector/{name}" for name in names] and archive.testzip() is None
+        vectors = np.loadtxt(io.BytesIO(archive.read("projector/vectors.tsv")), delimiter="\t")
+        assert np.allclose(vectors, layout.points.vectors, atol=1e-5)
+        lines = archive.read("projector/metadata.tsv").decode().splitlines()[1:]
+        assert [line.split("\t")[0] for line in lines] == [ids[row] for row in layout.points.item]
+        sprite = Image.open(io.BytesIO(archive.read("projector/sprite.png")))
+    tile = sprite.width // math.ceil(math.sqrt(len(layout.points)))
+    assert sprite.getpixel((tile // 2, tile // 2)) == (255, 0, 0)  # the first point's picture is the first tile
+    assert sprite.getpixel((tile + tile // 2, tile // 2)) == (221, 221, 221)  # the second item has none
 
 
 def test_neighbours_that_only_the_drawing_shows_are_marked():
