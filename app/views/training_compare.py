@@ -9,9 +9,11 @@ import streamlit as st
 
 from app import loaders, state, widgets
 from app.figures import training as figures
-from seminar_core.training import notes, removal
+from seminar_core.training import jobs, notes, removal
 from seminar_core.training.curves import Curves, thinned
+from seminar_core.training.job_state import LIVE
 
+EVERY_S = 1.0
 HEADLINE = ("MRR", "HIT@1", "HIT@10", "NDCG@10", "AUC")
 
 
@@ -83,10 +85,7 @@ def beside_each_other(chosen: list[str]) -> None:
     answer = compare(loaders.workspace(), chosen, measure=False)
     missing = [row["run"] for row in answer["rows"] if row["metrics"] is None]
     if missing:
-        st.info(f"Not evaluated yet: {widgets.plain(', '.join(missing))}.")
-        if st.button("Evaluate now", key="evaluate_missing", icon=":material/grading:"):
-            with widgets.progress_bar("Evaluating") as progress:
-                answer = compare(loaders.workspace(), chosen, progress=progress)
+        evaluation(missing)
     st.write("**What differs in their settings**")
     if answer["differences"]:
         rows = [{"setting": d["setting"], **{k: str(v) for k, v in d["values"].items()}} for d in answer["differences"]]
@@ -96,6 +95,55 @@ def beside_each_other(chosen: list[str]) -> None:
     measured = [row for row in answer["rows"] if row["metrics"] is not None]
     if measured:
         metrics(measured)
+
+
+def evaluation(missing: list[str]) -> None:
+    """Runs without test metrics are evaluated by background jobs: started, watched and cancelled here."""
+    workspace = loaders.workspace()
+    st.info(f"Not evaluated yet: {widgets.plain(', '.join(missing))}.")
+    live = any(row["state"] in LIVE for row in evaluations(missing))
+
+    @st.fragment(run_every=EVERY_S if live else None)
+    def watch() -> None:
+        with widgets.explained("evaluation"):
+            now = evaluations(missing)
+            for row in now:
+                how_far(row)
+            going = [row for row in now if row["state"] in LIVE]
+            if live and not going:
+                st.rerun()
+            if not going and st.button("Evaluate now", key="evaluate_missing", icon=":material/grading:"):
+                for run in missing:
+                    jobs.start(workspace, ["evaluate", "--run", run])
+                st.rerun()
+            if going and st.button("Cancel", key="evaluate_cancel", icon=":material/stop_circle:"):
+                for row in going:
+                    jobs.cancel(workspace, row["job"], wait=False)
+                st.rerun()
+
+    watch()
+
+
+def evaluations(runs: list[str]) -> list[dict[str, Any]]:
+    """The newest evaluation job of each of `runs` that has one."""
+    rows = jobs.rows(loaders.workspace())
+    newest = {row["run"]: row for row in rows if row["command"] == "evaluate" and row["run"] in runs}
+    return list(newest.values())
+
+
+def how_far(row: dict[str, Any]) -> None:
+    """One evaluation: its progress while it lives, else why there is no result."""
+    run = widgets.plain(row["run"])
+    if row["state"] in LIVE:
+        share = row["step"] / row["steps"] if row["steps"] else 0.0
+        st.progress(min(share, 1.0), text=f"Evaluating {run}: {row['state']}, {widgets.plain(row['message'])}")
+        if row["state"] == "stopping":
+            jobs.enforce(loaders.workspace().job_dir(row["job"]))
+    elif row["error"]:
+        said, hint = widgets.plain(row["error"]["message"]), widgets.plain(row["error"]["hint"])
+        st.error(f"The evaluation of {run} is {row['state']}: {said}\n\n**Next:** {hint}")
+    elif row["state"] == "stopped":
+        st.caption(f"The evaluation of {run} was cancelled.")
 
 
 def metrics(rows: list[dict[str, Any]]) -> None:

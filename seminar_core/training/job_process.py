@@ -28,7 +28,16 @@ import psutil
 from ..errors import Cancelled, PeerError, SeminarError
 from ..files import write_json
 from ..progress import reporting_to, silent
-from .job_state import GRACE_S, JobSpec, cancel_age_s, process_started_s, read_spec, read_status, write_status
+from .job_state import (
+    GRACE_S,
+    SHARED_COMMANDS,
+    JobSpec,
+    cancel_age_s,
+    process_started_s,
+    read_spec,
+    read_status,
+    write_status,
+)
 from .ranks import (
     PART_S,
     ClusterFollowers,
@@ -328,7 +337,8 @@ def run_job(
         with reporting_to(job.progress):
             answer = execute(spec, continuing)
         write_json(job_dir / "result.json", answer)
-        if (run_dir / "metrics.jsonl").is_file() and importlib.util.find_spec("tensorboard") is not None:
+        trained = spec.command in SHARED_COMMANDS and (run_dir / "metrics.jsonl").is_file()
+        if trained and importlib.util.find_spec("tensorboard") is not None:
             from .tensorboard import write_events  # pulls pandas, which a waiting job does not need
 
             write_events(run_dir)

@@ -188,6 +188,34 @@ def test_only_what_differs_is_compared(served: Workspace):
     )
 
 
+def test_runs_are_evaluated_by_jobs_that_show_how_far_they_are_and_can_be_cancelled(served: Workspace):
+    make_run(served, "a")
+    make_run(served, "b")
+    test = page(part="compare", runs="a,b")
+    test.button(key="evaluate_missing").click().run()
+    assert not test.exception
+    assert [row["words"] for row in jobs.rows(served)] == [["evaluate", "--run", "a"], ["evaluate", "--run", "b"]]
+    wait_for(lambda: jobs.rows(served)[0]["step"] > 0)
+    again = page(part="compare", runs="a,b")
+    assert "evaluate_missing" not in buttons(again)
+    said = [bar.proto.text for bar in again.get("progress")]
+    assert said[0].startswith("Evaluating a: running, asking people") and "waiting for" in said[1]
+    again.button(key="evaluate_cancel").click().run()
+    wait_for(lambda: [row["state"] for row in jobs.rows(served)] == ["stopped", "stopped"])
+    assert "evaluate_missing" in buttons(page(part="compare", runs="a,b"))
+
+
+def test_an_evaluation_that_failed_says_why(served: Workspace, monkeypatch: pytest.MonkeyPatch):
+    make_run(served, "a")
+    make_run(served, "b")
+    runner = "seminar_core.cli.job_runner"
+    monkeypatch.setattr(engines, "runner_command", lambda job_dir: [sys.executable, "-m", runner, str(job_dir)])
+    job = jobs.start(served, ["evaluate", "--run", "b"])["job"]
+    wait_for(lambda: jobs.show(served, job)["state"] == "failed", 60)
+    test = page(part="compare", runs="a,b")
+    assert "The evaluation of b is failed" in test.error[0].value and "**Next:**" in test.error[0].value
+
+
 def test_notes_and_tags_stay(served: Workspace):
     make_run(served, "a")
     test = page(part="compare", runs="a")
