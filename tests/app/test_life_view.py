@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from app import widgets
 from app.figures import life as figures
+from seminar_core.cli.main import app, load_areas
 from seminar_core.data.dataset import open_dataset
 from seminar_core.data.importers.table import import_table
 from seminar_core.data.life_pages import life
@@ -30,6 +34,30 @@ def test_sorting_by_gap_uses_the_population_of_the_run(open_app, tiny_workspace)
     assert at.dataframe[0].value.person.tolist() == [row["person"] for row in people]
     without = open_app(tiny_workspace, "life", dataset="tiny", sort="gap")
     assert "belong to a trained run" in words_of(without)
+
+
+def commanded(workspace, *words: str) -> dict:
+    """What the command line answers."""
+    load_areas()
+    done = CliRunner().invoke(app, [*words, "--json", "--workspace", str(workspace.root)])
+    return json.loads(done.stdout)
+
+
+def test_every_number_of_the_list_and_of_the_life_is_the_commands(open_app, tiny_workspace):
+    said = commanded(tiny_workspace, "people", "--dataset", "tiny", "--run", "run", "--sort", "gap", "--query", "lamp")
+    shown = open_app(tiny_workspace, "life", dataset="tiny", run="run", sort="gap", find="lamp").dataframe[0].value
+    for column in ("person", "events", "searches", "matches", "gap"):
+        assert shown[column].tolist() == [row[column] for row in said["people"]], column
+    events = commanded(tiny_workspace, "life", "--dataset", "tiny", "--person", "p2")["events"]
+    at = open_app(tiny_workspace, "life", dataset="tiny", person="p2")
+    numbers = {metric.label: metric.value for metric in at.metric}
+    assert numbers["Searches"] == str(sum(bool(row["query"]) for row in events))
+    assert numbers["Distinct items"] == str(len({row["item"] for row in events}))
+    assert numbers["Days"] == f"{(events[-1]['time_s'] - events[0]['time_s']) / 86_400:,.0f}"
+    newest, table = events[::-1][:50], at.dataframe[-1].value
+    assert [int(time.timestamp()) for time in table.time] == [row["time_s"] for row in newest]
+    for column in ("item", "query", "action"):
+        assert table[column].fillna("").tolist() == [row[column] or "" for row in newest], column
 
 
 def test_nobody_found_says_so(open_app, tiny_workspace):

@@ -7,9 +7,10 @@ import shutil
 
 import pytest
 
+from seminar_core.data.dataset import open_dataset
 from seminar_core.training import jobs
 from seminar_core.workspace import Workspace
-from tests.app.conftest import words_of
+from tests.app.conftest import cards_of, words_of
 from tests.tiny import make_dataset
 from tests.tiny_run import COARSE, SPEC
 
@@ -155,3 +156,37 @@ def test_an_unknown_data_set_is_explained_before_its_run(open_app, tiny_workspac
 def test_an_address_without_its_version_opens_the_map_too(open_app, tiny_workspace):
     at = open_app(tiny_workspace, "alignment", dataset="tiny", run="run", stages="finetuned")
     assert not at.exception and "Number card" in "".join(str(s.value) for s in at.subheader)
+
+
+def test_a_target_without_text_or_picture_says_that_they_are_masked(open_app, tiny_workspace):
+    dataset = open_dataset(tiny_workspace, "tiny")
+    rows = range(1, dataset.n_items + 1)
+    bare_rows = {
+        "text": next(row for row in rows if not dataset.titles[row] and dataset.picture(row)),
+        "picture": next(row for row in rows if dataset.titles[row] and not dataset.picture(row)),
+    }
+    for what, row in bare_rows.items():
+        at = open_app(tiny_workspace, "retrieval", **HERE, item=dataset.item_ids[row])
+        (card,) = cards_of(at, "target_card")[0]["cards"]
+        assert not at.exception and at.metric and f"without {what}: masked" in card["lines"]
+
+
+def test_a_target_without_text_and_picture_in_a_life_without_a_past_offers_the_end_of_the_life(
+    open_app, tiny_workspace, tmp_path, monkeypatch
+):
+    workspace = Workspace(tmp_path / "workspace")
+    shutil.copytree(tiny_workspace.root, workspace.root)
+    monkeypatch.setattr("app.loaders.picture", lambda name, row: "")
+    row = next(r for r in range(1, 61) if not open_dataset(workspace, "tiny").titles[r])
+    at = open_app(workspace, "retrieval", **HERE, item=open_dataset(workspace, "tiny").item_ids[row], at="0")
+    (card,) = cards_of(at, "target_card")[0]["cards"]
+    assert "without text and picture: masked" in card["lines"] and "there is nothing to retrieve" in words_of(at)
+    at = at.button(key="look_end").click().run()
+    assert not at.exception and at.query_params["at"] == "end" and at.metric
+
+
+def test_a_link_from_an_older_version_shows_what_it_can_on_the_page_of_retrieval(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "retrieval", **HERE, v="0", colour_by="x")
+    words = words_of(at)
+    assert "another version of the app" in words and "“colour_by” is not known here" in words
+    assert not at.exception and at.metric and at.query_params["person"] == "p1"
