@@ -49,7 +49,10 @@ def test_a_cancelled_map_job_leaves_no_half_map(workspace: Workspace, tmp_path: 
     kept = sorted(workspace.maps.iterdir()) if workspace.maps.is_dir() else []
     out = tmp_path / "map.parquet"
     job = started(workspace, out, 1)
-    wait_until(workspace, job, "running")
+    until = time.monotonic() + 100
+    while jobs.show(workspace, job)["steps"] != 200:  # epochs: it is drawing now
+        assert time.monotonic() < until
+        time.sleep(0.02)
     row = jobs.cancel(workspace, job)
     assert row["state"] == "stopped" and row["error"] is None
     assert list(tmp_path.iterdir()) == []
