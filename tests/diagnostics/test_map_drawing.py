@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 
 import numpy as np
+import pytest
 
 from seminar_core.diagnostics.channel_set import ChannelSet
 from seminar_core.diagnostics.map_drawing import Drawing, Drawings
 from seminar_core.diagnostics.map_store import MapRequest, kept_map, map_key
+from seminar_core.diagnostics.projection import joint_points
+from seminar_core.errors import NonFiniteError
 
 
 def channel_set(n: int = 40, flat: bool = False) -> ChannelSet:
@@ -44,6 +47,17 @@ def test_a_stopped_drawing_keeps_nothing_and_says_so(workspace):
         drawing.stop.set()
     assert wait(drawing).error is not None and drawing.error.kind == "cancelled"
     assert kept_map(workspace, stages, request) is None
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_vector_that_is_not_finite_never_comes_as_far_as_a_map(bad):
+    channels = channel_set()
+    channels.vectors["T"][3, 2] = bad
+    with pytest.raises(NonFiniteError, match=r"channel T \(text\): 1 of 40 items hold NaN or infinity"):
+        ChannelSet(channels.rows, channels.vectors, channels.present)
+    hidden = {"T": channels.present["T"] & (np.arange(40) != 3)}
+    points = joint_points({"after": ChannelSet(channels.rows, channels.vectors, hidden)})
+    assert len(points) == 39 and np.isfinite(points.vectors).all()
 
 
 def test_vectors_that_cannot_be_drawn_are_explained(workspace):
