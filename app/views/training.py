@@ -238,7 +238,11 @@ def draw(row: dict[str, Any], curves: Curves) -> None:
             with st.container(width=PANEL):
                 st.plotly_chart(figure, width="stretch", key=f"curve_{name}", alt=alt, config={"displaylogo": False})
     if best is not None:
-        st.caption(f"Validation MRR was best, {best['value']:.3f}, at step {best['step']:.0f} (dotted line).")
+        last = mrr.iloc[-1]
+        st.caption(
+            f"Validation MRR was best, {best['value']:.3f}, at step {best['step']:.0f} (dotted line); "
+            f"last, {last['value']:.3f}, at step {last['step']:.0f}."
+        )
     with st.expander("Table and download", key="behind_curves", on_change="rerun", type="compact") as behind:
         if behind.open:
             st.dataframe(curves.table(), hide_index=True, height=320)

@@ -198,6 +198,12 @@ def about(name: str, note: notes.Note) -> None:
         if fresh != notes.Note(note.text, tuple(sorted(note.tags)), note.archived, note.name):
             notes.write_note(workspace, name, fresh)
             st.caption("Saved.")
+        with st.popover("Prune old checkpoints", icon=":material/cleaning_services:", key=f"prune_{name}"):
+            st.write("First, best and last stay; the map of this run loses the frames between them.")
+            if st.button("Yes, prune them", key=f"prune_yes_{name}"):
+                pruned = len(removal.old_checkpoints(workspace, name))
+                removal.delete(workspace, "checkpoints", name)
+                st.caption(f"{pruned} checkpoints are gone.")
         with st.popover("Delete this run", icon=":material/delete:", key=f"delete_{name}"):
             depending = removal.dependents(workspace, "run", name)
             listed = "; ".join(f"{what} {', '.join(names)}" for what, names in depending.items())

@@ -20,11 +20,11 @@ def depends_on_it(kind: str, name: str, depending: dict[str, list[str]]) -> str:
 
 def delete(
     workspace: Workspace,
-    kind: Annotated[str, typer.Argument(help="dataset, run or map.")],
+    kind: Annotated[str, typer.Argument(help="dataset, run, map, or checkpoints (a run's old ones).")],
     name: Annotated[str, typer.Argument(help="Its name.")],
     yes: Annotated[bool, typer.Option("--yes", help="Delete it; without, only say what depends on it.")] = False,
 ) -> dict[str, Any]:
-    """Delete a data set, a run or a map."""
+    """Delete a data set, a run or a map, or prune the old checkpoints of a run."""
     from ..training import removal
 
     removal.targets(workspace, kind, name)

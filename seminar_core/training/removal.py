@@ -20,9 +20,11 @@ from ..files import read_json
 from ..workspace import Workspace, checked_name
 from .job_state import LIVE
 from .jobs import rows as job_rows
-from .run_files import read_status
+from .run_files import existing_run, read_status
 
-KINDS = ("dataset", "run", "map")
+KINDS = ("dataset", "run", "map", "checkpoints")
+KEPT = ("step-000000", "best", "last")
+"""Checkpoints of a run that stay when its old ones are pruned: what it began with, is shown by, and goes on from."""
 
 
 def _facts(path: Path) -> dict[str, Any]:
@@ -58,6 +60,8 @@ def targets(workspace: Workspace, kind: str, name: str) -> list[Path]:
     elif kind == "map":
         found = [p for p in workspace.maps.glob("[!.]*") if name in (p.name, p.stem)]
         known, error = sorted({p.stem for p in workspace.maps.glob("[!.]*")}), UnknownNameError
+    elif kind == "checkpoints":
+        return old_checkpoints(workspace, name)
     else:
         raise UnknownNameError("kind", kind, KINDS)
     present = [path for path in found if path.exists()]
@@ -65,6 +69,22 @@ def targets(workspace: Workspace, kind: str, name: str) -> list[Path]:
         what = {"dataset": "data set"}.get(kind, kind)
         raise error(what, name, known)
     return present
+
+
+def old_checkpoints(workspace: Workspace, name: str) -> list[Path]:
+    """The checkpoints of run `name` between its first, its best and its last, which only the frames of a map show.
+
+    Raises:
+        UnknownRunError: no such run.
+        NotReadyError: there is none to prune.
+    """
+    found = (existing_run(workspace, name) / "checkpoints").glob("step-*")
+    old = sorted(path for path in found if path.name not in KEPT)
+    if not old:
+        raise NotReadyError(
+            f"run {name!r} has no checkpoints beside {', '.join(KEPT)}", hint="there is nothing to prune"
+        )
+    return old
 
 
 def dependents(workspace: Workspace, kind: str, name: str) -> dict[str, list[str]]:
@@ -84,13 +104,13 @@ def refuse_while_used(workspace: Workspace, kind: str, name: str) -> None:
     Raises:
         NotReadyError: naming the job or the run.
     """
-    if kind == "run" and (workspace.run_dir(name) / "status.json").is_file():
+    if kind in ("run", "checkpoints") and (workspace.run_dir(name) / "status.json").is_file():
         status = read_status(workspace.run_dir(name))
         if status.get("state") == "running":
             raise NotReadyError(
                 f"run {name!r} is being trained by process {status.get('pid')}", hint="wait for it, or stop it first"
             )
-    option = {"dataset": ("--dataset", "--name"), "run": ("--run", "--from"), "map": ("--out",)}[kind]
+    option = {"dataset": ("--dataset", "--name"), "map": ("--out",)}.get(kind, ("--run", "--from"))
     for job in job_rows(workspace):
         words = job["words"]
         used = [w for o, w in zip(words, words[1:], strict=False) if o in option]
@@ -103,7 +123,7 @@ def refuse_while_used(workspace: Workspace, kind: str, name: str) -> None:
 
 
 def delete(workspace: Workspace, kind: str, name: str) -> dict[str, Any]:
-    """Delete a data set, run or map and return what depended on it.
+    """Delete a data set, run or map, or the old checkpoints of a run, and return what depended on it.
 
     Raises:
         UnknownNameError: no such kind or name.

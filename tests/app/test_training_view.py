@@ -170,6 +170,15 @@ def test_a_finished_training_leads_to_its_map_and_can_be_repeated(served: Worksp
     wait_for(lambda: all(row["state"] == "done" for row in jobs.rows(served)))
 
 
+def test_best_and_last_are_told_apart(served: Workspace):
+    job = jobs.start(served, words(steps=1))["job"]
+    wait_for(lambda: jobs.show(served, job)["state"] == "done")
+    for step, value in ((0, 0.1), (5, 0.3), (10, 0.2)):
+        append_line(served.run_dir("r") / "metrics.jsonl", {"step": step, "time_s": step, "validation/MRR": value})
+    said = [caption.value for caption in page(job=job).caption]
+    assert any("was best, 0.300, at step 5" in text and "last, 0.200, at step 10" in text for text in said)
+
+
 def test_a_job_is_forgotten_and_its_run_stays(served: Workspace):
     job = jobs.start(served, words(steps=1))["job"]
     wait_for(lambda: jobs.show(served, job)["state"] == "done")
@@ -222,6 +231,19 @@ def test_notes_and_tags_stay(served: Workspace):
     test.text_area(key="note_a").input("the good one").run()
     assert json.loads((served.run_dir("a") / "note.json").read_text())["text"] == "the good one"
     assert page(part="compare", runs="a").text_area(key="note_a").value == "the good one"
+
+
+def test_old_checkpoints_are_pruned_after_a_question(served: Workspace):
+    make_run(served, "a")
+    for name in ("step-000000", "step-000005", "step-000010", "best", "last"):
+        (served.run_dir("a") / "checkpoints" / name).mkdir(parents=True)
+    test = page(part="compare", runs="a")
+    test.button(key="prune_yes_a").click().run()
+    assert any("2 checkpoints are gone" in caption.value for caption in test.caption)
+    kept = {path.name for path in (served.run_dir("a") / "checkpoints").iterdir()}
+    assert kept == {"step-000000", "best", "last"}
+    test.button(key="prune_yes_a").click().run()
+    assert "has no checkpoints beside" in test.error[0].value
 
 
 def test_a_run_is_deleted_after_a_question(served: Workspace):

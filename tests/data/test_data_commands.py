@@ -95,5 +95,5 @@ def test_deleting_says_first_what_depends_on_it(run, table: Path, workspace: Wor
 
 def test_what_cannot_be_deleted_is_named(run, table: Path) -> None:
     assert run("delete", "dataset", "tinny", "--yes")[1]["error"]["hint"] == "did you mean 'tiny'?"
-    assert run("delete", "story", "x", "--yes")[1]["error"]["message"].endswith("known: dataset, map, run")
+    assert run("delete", "story", "x", "--yes")[1]["error"]["message"].endswith("known: checkpoints, dataset, map, run")
     assert run("delete", "run", "../tiny", "--yes")[1]["error"]["kind"] == "unsafe_path"
