@@ -93,6 +93,9 @@ def test_a_requeued_job_goes_on_from_its_checkpoint(node: SlurmNode, workspace: 
     number = slurm_number(workspace, job)
     node.ask("scontrol", "requeue", number)
     wait_for(lambda: state(workspace, job) == "queued")
+    time.sleep(
+        2
+    )  # Slurm tells an old start from a new one by the second: sooner, the node takes the new one for killed
 
     def begun_again() -> bool:
         node.ask("scontrol", "update", f"jobid={number}", "starttime=now")  # Slurm holds a requeued job for 120 s
