@@ -47,18 +47,23 @@ class CodedTable(nn.Module):
         restore: (n, W), from the coded space to channel vectors.
         mean: (W,), added to every row.
         present: (rows,) bool; the others are exactly zero.
+        encode: (W, n), from channel vectors to the coded space: saved, so that codes are found anew where the centroids
+            were trained.
     """
 
     codes: Tensor
     restore: Tensor
     mean: Tensor
     present: Tensor
+    encode: Tensor
 
-    def __init__(self, codes: Tensor, centroids: Tensor, restore: Tensor, mean: Tensor, present: Tensor):
+    def __init__(
+        self, codes: Tensor, centroids: Tensor, restore: Tensor, mean: Tensor, present: Tensor, encode: Tensor
+    ):
         super().__init__()
         self.centroids = nn.Parameter(centroids.clone())
         self.register_buffer("codes", codes.long())
-        for name, table in (("restore", restore), ("mean", mean), ("present", present)):
+        for name, table in (("restore", restore), ("mean", mean), ("present", present), ("encode", encode)):
             self.register_buffer(name, table.clone())
 
     def forward(self, rows: Tensor) -> Tensor:

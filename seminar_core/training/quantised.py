@@ -24,6 +24,7 @@ from ..model.gsu import CodedTopScores
 from ..model.ranker import Ranker
 from ..retrieval.codebooks import Codebooks, train_codebooks
 from ..retrieval.spec import parse
+from ..retrieval.transform import Transform
 from .assembly import Material
 from .recipe import FinetuneConfig
 
@@ -116,6 +117,7 @@ class TrainedCodes:
                 torch.from_numpy(np.ascontiguousarray(part.transform.search.T)),
                 torch.from_numpy(part.transform.mean),
                 torch.from_numpy(present[name]),
+                torch.from_numpy(part.transform.encode),
             )
             for name, part in self.parts.items()
         }
@@ -125,7 +127,10 @@ class TrainedCodes:
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Find the best codes of the present vectors among the present centroids."""
+        """Find the best codes of the present vectors among the present centroids, in the space saved with them.
+
+        A resumed run may have made other transforms at its start: another machine turns eigenvectors another way.
+        """
         was_training = self.model.training
         self.model.eval()
         vectors = channel_vectors(self.model)
@@ -133,8 +138,11 @@ class TrainedCodes:
         rows = {"item": vectors.item.reshape(len(vectors.item), -1), "query": vectors.query}
         for name, part in self.parts.items():
             table = getattr(self.codec, name)
-            coder = replace(part.coder, centroids=table.centroids.detach().cpu().numpy())
-            codes = replace(part, coder=coder).encode(rows[name])
+            centroids, mean, encode, restore = (
+                tensor.detach().cpu().numpy() for tensor in (table.centroids, table.mean, table.encode, table.restore)
+            )
+            coder, transform = replace(part.coder, centroids=centroids), Transform(mean, encode, restore.T)
+            codes = replace(part, coder=coder, transform=transform).encode(rows[name])
             table.codes.copy_(torch.from_numpy(codes.astype(np.int64)))
 
 

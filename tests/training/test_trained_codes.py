@@ -31,8 +31,8 @@ def test_a_coded_table_is_the_sum_of_its_centroids_brought_back():
     rng = np.random.default_rng(0)
     codes, centroids = rng.integers(0, 4, (6, 3)), rng.normal(size=(3, 4, 5)).astype(np.float32)
     restore, mean = rng.normal(size=(5, 7)).astype(np.float32), rng.normal(size=7).astype(np.float32)
-    present = np.array([False, True, True, True, False, True])
-    table = CodedTable(*(torch.from_numpy(a) for a in (codes, centroids, restore, mean, present)))
+    present, encode = np.array([False, True, True, True, False, True]), np.zeros((7, 5), np.float32)
+    table = CodedTable(*(torch.from_numpy(a) for a in (codes, centroids, restore, mean, present, encode)))
     rows = torch.tensor([2, 0, 2, 5])
     for row, vector in zip(rows.tolist(), table(rows).detach().numpy(), strict=True):
         expected = sum(centroids[s, codes[row, s]] for s in range(3)) @ restore + mean
@@ -53,6 +53,21 @@ def test_centroids_learn_and_a_saved_run_selects_by_them(tmp_path):
     assert torch.equal(again.codec.item.codes, codec.item.codes)  # the saved codes are the best ones of the saved run
     answer = evaluate_run(workspace, "run", negatives=20, device="cpu")
     assert answer["metrics"]["MRR"] > 0
+
+
+def test_a_resumed_run_finds_codes_in_the_space_that_was_saved_with_the_centroids(tmp_path):
+    workspace = tiny_workspace(tmp_path)
+    config = trained(workspace, "run")
+    other, last = (load_run(workspace, "run", stage=stage, device="cpu") for stage in ("before", "last"))
+    with torch.no_grad():  # what training begins from has changed meanwhile, and so have the transforms made of it
+        for weights in other.model.channels.parameters():
+            weights.add_(torch.randn(weights.shape, generator=torch.Generator().manual_seed(1)))
+    again = TrainedCodes(other.model, other.material, config)
+    assert not torch.allclose(again.codec.item.encode, last.model.gsu.codec.item.encode, atol=1e-3)
+    other.model.load_state_dict(last.model.state_dict())
+    again.codec.item.codes.zero_()
+    again.refresh()
+    assert torch.equal(again.codec.item.codes, last.model.gsu.codec.item.codes)
 
 
 def test_gradients_pass_straight_through_to_centroids_and_to_vectors(tmp_path):
