@@ -184,7 +184,8 @@ class JobProcess:
         Raises:
             Cancelled: asked to stop while waiting.
         """
-        self.status.device = self.status.device or device
+        if not self._tickets:
+            self.status.device = device
         ticket = Ticket(self.job_dir.parent / ".slots", device, self.job_dir.name)
         self._tickets.append(ticket)
         while ahead := ticket.ahead():

@@ -14,7 +14,7 @@ import pytest
 from seminar_core.errors import ConfigError, ExistsError, NotReadyError, UnknownJobError, UnknownNameError
 from seminar_core.training import engines, jobs
 from seminar_core.training.job_process import Eta
-from seminar_core.training.job_state import JobSpec, JobStatus, is_alive, process_started_s, write_status
+from seminar_core.training.job_state import JobSpec, JobStatus, is_alive, process_started_s, read_status, write_status
 from seminar_core.training.slots import slot_name
 from seminar_core.workspace import Workspace
 
@@ -52,6 +52,16 @@ def test_a_job_runs_to_done_and_keeps_its_answer(workspace: Workspace):
     assert (row["step"], row["steps"], row["error"], row["device"]) == (3, 3, None, "cpu")
     answer = json.loads((workspace.job_dir(started["job"]) / "result.json").read_text())
     assert answer == {"run": "r", "steps": 3}
+
+
+def test_a_further_attempt_tells_the_device_it_has_not_that_of_the_attempt_before(workspace: Workspace):
+    job = jobs.start(workspace, words(steps=3))["job"]
+    wait_until(workspace, job, "done")
+    status = read_status(workspace.job_dir(job))
+    status.state, status.device = "failed", "cuda:0"  # as if that machine had a GPU and this one has none
+    write_status(workspace.job_dir(job), status)
+    jobs.resume(workspace, job)
+    assert wait_until(workspace, job, "done")["device"] == "cpu"
 
 
 def test_the_pid_is_the_training_process_in_a_session_of_its_own(workspace: Workspace):
