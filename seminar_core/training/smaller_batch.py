@@ -42,13 +42,16 @@ def batch_size(spec: JobSpec, status: JobStatus) -> int:
 
 
 def offered(spec: JobSpec, status: JobStatus) -> int | None:
-    """The batch size to resume a job with that ran out of memory; None for any other job."""
+    """The batch size to resume a job with that ran out of memory; None for any other job.
+
+    Half the present one, rounded down to what the job's processes can share out evenly.
+    """
     if status.state != "failed" or (status.error or {}).get("kind") != KIND:
         return None
     if spec.command not in ("pretrain", "finetune"):
         return None
     half = batch_size(spec, status) // 2
-    return half if half >= 1 else None
+    return half - half % spec.processes or None
 
 
 def halve(job_dir: Path, spec: JobSpec, status: JobStatus) -> JobSpec:
@@ -61,7 +64,8 @@ def halve(job_dir: Path, spec: JobSpec, status: JobStatus) -> JobSpec:
     if size is None:
         raise NotReadyError(
             f"job {job_dir.name} cannot be resumed with a smaller batch",
-            hint="only a training that ran out of memory with more than one life in a step can; else lower max_length",
+            hint="only a training that ran out of memory with more than one life of each process in a step can; else "
+            "lower max_length",
         )
     card = own_card(spec, status)
     if card is not None:

@@ -14,8 +14,8 @@ from tiny_training import SMALL, tiny_workspace
 
 from seminar_core.errors import ConfigError
 from seminar_core.files import read_json, read_lines
-from seminar_core.training import jobs, ranks
-from seminar_core.training.job_state import JobSpec, process_started_s
+from seminar_core.training import jobs, ranks, smaller_batch
+from seminar_core.training.job_state import JobSpec, JobStatus, process_started_s
 from seminar_core.training.ranks import Death, cause
 from seminar_core.training.slots import slot_names
 from seminar_core.workspace import Workspace
@@ -153,3 +153,13 @@ def test_processes_that_do_not_fit_are_refused(command: str, engine: str, proces
 def test_a_gpu_for_each_process_is_queued_for():
     assert slot_names("pretrain", "cpu", 2) == ["cpu"]
     assert slot_names("pretrain", "cuda", 2) == ["cuda:0", "cuda:1"]
+
+
+@pytest.mark.parametrize(
+    ("processes", "before", "after"),
+    [(1, 6, 3), (2, 6, 2), (2, 8, 4), (2, 3, None), (4, 8, 4), (4, 4, None), (1, 1, None)],
+)
+def test_half_the_batch_can_still_be_shared_out_evenly(tmp_path: Path, processes: int, before: int, after: int | None):
+    spec = JobSpec(("pretrain", "--set", f"batch_size={before}"), str(tmp_path), processes=processes)
+    failed = JobStatus(state="failed", error=Death(1, 2, "n", -9, ran_out=True).as_error())
+    assert smaller_batch.offered(spec, failed) == after
