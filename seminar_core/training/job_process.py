@@ -25,7 +25,7 @@ from typing import Any
 
 import psutil
 
-from ..errors import Cancelled, PeerError, SeminarError
+from ..errors import Cancelled, NoMemoryError, PeerError, SeminarError
 from ..files import write_json
 from ..progress import reporting_to, silent
 from .job_state import (
@@ -74,7 +74,7 @@ def describe_failure(error: BaseException) -> dict[str, str]:
         }
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate memory" in str(error):
         return {
-            "kind": "out_of_memory",
+            "kind": NoMemoryError.kind,
             "message": text.splitlines()[0],
             "hint": "resume with half the batch (jobs resume JOB --smaller-batch), or lower max_length",
         }

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from ..errors import PeerError
+from ..errors import NoMemoryError, PeerError
 from ..files import read_json, write_json
 from .job_state import FOREIGN_HEARTBEAT_S, LIVE, cancel_age_s, heartbeat_age_s, read_status, write_status
 
@@ -31,7 +31,6 @@ LAUNCHERS = (
 )
 """Variables of a launcher: this process's number, how many there are, its number on this machine."""
 ATTEMPT = "SEMINAR_JOB_ATTEMPT"
-OUT_OF_MEMORY = "out_of_memory"
 WATCH_S = 0.5
 PART_S = 15.0
 """Seconds a follower may go on after the first process has recorded the job's end."""
@@ -86,7 +85,7 @@ class Death:
         killed = f"{who} was killed by signal {-self.code} ({signal_name(-self.code)})"
         if self.ran_out:
             smaller = "resume with half the batch (jobs resume JOB --smaller-batch), or start fewer processes"
-            return {"kind": OUT_OF_MEMORY, "message": f"{killed}: its machine ran out of memory", "hint": smaller}
+            return {"kind": NoMemoryError.kind, "message": f"{killed}: its machine ran out of memory", "hint": smaller}
         return {"kind": PeerError.kind, "message": killed, "hint": hint}
 
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from ..errors import NotReadyError, SeminarError
+from ..errors import NoMemoryError, NotReadyError, SeminarError
 from ..files import write_json
 from .job_state import JobSpec, JobStatus, write_spec
 from .run_files import RunCard, read_card
 
 SETTING = "batch_size"
-KIND = "out_of_memory"
 CLOCK_SLACK_S = 0.1
 
 
@@ -46,7 +45,7 @@ def offered(spec: JobSpec, status: JobStatus) -> int | None:
 
     Half the present one, rounded down to what the job's processes can share out evenly.
     """
-    if status.state != "failed" or (status.error or {}).get("kind") != KIND:
+    if status.state != "failed" or (status.error or {}).get("kind") != NoMemoryError.kind:
         return None
     if spec.command not in ("pretrain", "finetune"):
         return None
