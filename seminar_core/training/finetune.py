@@ -87,8 +87,7 @@ def ranker_task(
     measure_ranker = validator(ranker, material, questions, max_length=config.batches.max_length, device=device)
 
     def validate() -> dict[str, float]:
-        if renew is not None:
-            renew()
+        renew()
         return measure_ranker()
 
     return Task(

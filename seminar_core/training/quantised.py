@@ -37,8 +37,8 @@ def is_quantised(model: nn.Module) -> bool:
     return isinstance(getattr(model, "gsu", None), CodedTopScores)
 
 
-def attach_codec(model: Ranker, material: Material, config: FinetuneConfig) -> Callable[[], None] | None:
-    """Give the model a codec that is saved and loaded with its weights; None for a model that has no use for one.
+def attach_codec(model: Ranker, material: Material, config: FinetuneConfig) -> Callable[[], None]:
+    """Give a model that selects by codes a codec that is saved and loaded with its weights; others stay as they are.
 
     Returns:
         what brings the codec up to the model's present weights, to be called before each validation.
@@ -47,7 +47,7 @@ def attach_codec(model: Ranker, material: Material, config: FinetuneConfig) -> C
         ConfigError: codebooks that cannot be trained by gradient.
     """
     if not is_quantised(model):
-        return None
+        return lambda: None
     if config.quantiser.codebooks == "end-to-end":
         return TrainedCodes(model, material, config).refresh
     width, channels = model.channels.width, model.channels
