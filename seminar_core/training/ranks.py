@@ -83,7 +83,7 @@ class Death:
                 "hint": f"the job's log says why; then {hint}",
             }
         killed = f"{who} was killed by signal {-self.code} ({signal_name(-self.code)})"
-        if self.ran_out:
+        if self.ran_out and self.code == -signal.SIGKILL:  # the kernel kills by no other signal
             smaller = "resume with half the batch (jobs resume JOB --smaller-batch), or start fewer processes"
             return {"kind": NoMemoryError.kind, "message": f"{killed}: its machine ran out of memory", "hint": smaller}
         return {"kind": PeerError.kind, "message": killed, "hint": hint}

@@ -118,6 +118,7 @@ def test_a_signal_comes_before_an_error_and_an_error_before_its_consequences():
         (Death(1, 2, "n", -9), "process_died", "killed by signal 9 (SIGKILL)"),
         (Death(1, 2, "n", -11), "process_died", "killed by signal 11 (SIGSEGV)"),
         (Death(1, 2, "n", -9, ran_out=True), "out_of_memory", "(SIGKILL): its machine ran out of memory"),
+        (Death(1, 2, "n", -11, ran_out=True), "process_died", "killed by signal 11 (SIGSEGV)"),
         (Death(1, 2, "n", 3), "process_died", "ended with exit status 3"),
         (Death(1, 2, "n", 1, {"kind": "k", "message": "no room", "hint": "h"}), "k", ": no room"),
     ],
