@@ -76,7 +76,7 @@ class CodedTopScores(nn.Module):
     Args:
         keep: K.
         straight_through: while training, let the second stage read the approximate vectors too; gradients pass to the
-            exact vectors as if nothing had been quantised, and to the codec where it can be trained.
+            exact vectors, G and the fusion as if nothing had been quantised, and to the codec where it can be trained.
     """
 
     codec: Codec | None
@@ -97,8 +97,13 @@ class CodedTopScores(nn.Module):
         flat_item, flat_query = item.reshape(-1), query.reshape(-1)
         vectors = self.codec.reconstruct(flat_item, flat_query)
         near = search.encoder.approximate(*vectors, flat_item, flat_query).view(*item.shape, -1)  # (B, L, D)
-        exact = search.events.pair
-        pair = near + exact - exact.detach() if self.straight_through and self.training else None
+        pair = None
+        if self.straight_through and self.training:
+            codes = (vector.detach() for vector in vectors)
+            fixed = search.encoder.approximate(*codes, flat_item, flat_query).view(*item.shape, -1)  # (B, L, D)
+            exact = search.events.pair
+            # two zeros: the codec's gradient alone (that of G and the fusion cancels), and the exact vectors' gradient
+            pair = near.detach() + (near - fixed) + (exact - exact.detach())
         scores = search.score(search.candidates.pair, near.detach() if pair is None else pair, search.age)
         best = keep_best(scores, search.allowed[:, :, None, None, :], self.keep)
         if pair is None:

@@ -215,6 +215,34 @@ def test_straight_through_attends_to_the_approximation_and_trains_the_exact_vect
     assert model.channels.id_embedding.grad.any()
 
 
+def test_straight_through_exact_codes_every_gradient_is_that_of_seminar_and_the_codec_has_the_events_share():
+    model = make_model("seminar-pq")
+    vectors = model.channel_vectors()
+    model.gsu.codec = TableCodec(torch.from_numpy(vectors.item), torch.from_numpy(vectors.query))
+    model.gsu.codec.item.requires_grad_()
+    model.gsu.straight_through = True
+    exact = make_model("seminar")
+    exact.load_state_dict(model.state_dict(), strict=False)  # all but the codec
+    batch = to_tensors(*make_batch())
+    for one in (model, exact):
+        one.train()(*batch).logits.square().sum().backward()
+    assert model.gsu.codec.item.grad.any()
+    own = dict(model.named_parameters())
+    for name, parameter in exact.named_parameters():
+        if parameter.grad is not None:
+            scale = max(float(parameter.grad.abs().max()), 1e-3)
+            assert torch.allclose(own[name].grad, parameter.grad, rtol=0, atol=1e-4 * scale), name
+
+
+def test_straight_through_the_second_stage_reads_the_codecs_vectors_to_the_last_bit():
+    model, batch = make_model("seminar-pq").train(), to_tensors(*make_batch())
+    model.gsu.straight_through = True
+    flat = (batch[0].item.reshape(-1), batch[0].query.reshape(-1))
+    near = model.encoder().approximate(*model.gsu.codec.reconstruct(*flat), *flat).view(*batch[0].item.shape, -1)
+    selected = model.gsu(begin(*batch, model.encoder(), model.score, "pair"))
+    assert torch.equal(selected.pair, near)
+
+
 def test_seminar_pq_without_codebooks_says_what_to_do():
     model = make_model("seminar-pq")
     model.gsu.codec = None
