@@ -68,7 +68,8 @@ def find(name: str) -> None:
         widgets.empty(f"Nobody searched for “{widgets.plain(state.get('find'))}”. Try a shorter text.")
         return
     if state.get("sort") == "pq-loss" and all(p["pq_loss"] is None for p in people):
-        widgets.empty(f"{widgets.plain(loaders.population(state.get('run'))['note'])}: the longest lives are shown.")
+        why = loaders.population(state.get("run"))["note"] or "No PQ loss is known of these people"
+        widgets.empty(f"{widgets.plain(why)}: the longest lives are shown.")
     shown = people[:FOUND]
     frame = pd.DataFrame(shown)
     frame["activity"] = loaders.sparklines(name, tuple(p["person"] for p in shown))

@@ -176,7 +176,7 @@ def put_weights(tensors: Mapping[str, Tensor], model: nn.Module, origin: str) ->
         raise ShapeError(
             f"checkpoint {origin} does not fit the model: missing {missing[:3]}, without a place {foreign[:3]} "
             f"({len(missing)} and {len(foreign)} in all)",
-            hint="use the model and settings the checkpoint was made with",
+            hint="use the model and settings the checkpoint was made with, or train again",
         )
     model.load_state_dict(dict(tensors))
 
