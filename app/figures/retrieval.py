@@ -178,11 +178,19 @@ def lanes(
             hoverinfo="skip",
         )
     frame(figure, height=320, x=f"time ({zone})")
-    figure.update_xaxes(range=list(span))
+    # fixed margins: finding them out costs the browser a second layout at every change of a weight
+    figure.update_layout(margin={"l": 84, "b": 44})
+    figure.update_xaxes(range=list(span), automargin=False)
     ticks = [-1, -0.5, 0, 0.5, 1, 1.35]
     labels = [f"{abs(v) * top:.2f}" for v in ticks[:-1]] + ["first stage"]
     figure.update_yaxes(
-        tickvals=ticks, ticktext=labels, range=[-1.15, 1.6], fixedrange=True, title="weight", zeroline=True
+        tickvals=ticks,
+        ticktext=labels,
+        range=[-1.15, 1.6],
+        fixedrange=True,
+        title="weight",
+        zeroline=True,
+        automargin=False,
     )
     return figure
 
