@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 import os
+import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -116,10 +118,25 @@ def together(group: Group | None) -> Iterator[None]:
         all_end_here = True
         raise
     finally:
+        if group is not None:
+            let_go(sys.exc_info()[1])
         if all_end_here:
             leave(group)
         elif group is not None and dist.is_initialized():
             dist.destroy_process_group()
+
+
+def let_go(error: BaseException | None) -> None:
+    """Free what the frames of an error and of what led to it hold.
+
+    What is shared between processes must be gone before the group is: the last to let go of a gloo group joins its
+    thread with the interpreter locked, and that thread may be waiting for the lock.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def leave(group: Group | None) -> None:

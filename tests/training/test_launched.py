@@ -6,13 +6,16 @@ import json
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
 from tiny_training import RANKER, SMALL, tiny_workspace
 
+from seminar_core.errors import Cancelled
 from seminar_core.files import read_json, read_lines
+from seminar_core.training import launch
 from seminar_core.training.launch import Group, launched
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -155,6 +158,30 @@ def test_the_first_process_is_cancelled_and_both_end_at_the_same_step(tmp_path: 
     assert [(tmp_path / f"ended-{rank}").read_text() for rank in (0, 1)] == ["cancelled 7", "stopped 7"]
     assert read_json(tmp_path / "checkpoints" / "last" / "state.json")["counters"]["step"] == 7
     assert [line["step"] for line in read_lines(tmp_path / "metrics.jsonl")] == [0, 5, 7]
+
+
+@pytest.mark.parametrize(
+    "error", [Cancelled("asked to stop", hint="resume"), ValueError("broken")], ids=["cancel", "error"]
+)
+def test_what_an_ended_run_held_is_gone_before_its_group(monkeypatch: pytest.MonkeyPatch, error: Exception):
+    held: list[weakref.ref] = []
+    gone: list[bool] = []
+
+    class Shared:
+        """Stands for what holds on to the group."""
+
+    def train() -> None:
+        shared = Shared()
+        held.append(weakref.ref(shared))
+        raise error
+
+    monkeypatch.setattr(launch, "join", lambda group: None)
+    monkeypatch.setattr(launch, "wait_for_all", lambda group: None)
+    monkeypatch.setattr(launch.dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(launch.dist, "destroy_process_group", lambda: gone.append(held[0]() is None))
+    with pytest.raises(type(error)), launch.together(Group(0, 2, 0)):
+        train()
+    assert gone == [True]
 
 
 def test_a_step_of_srun_is_a_group_and_an_allocation_alone_is_not(monkeypatch: pytest.MonkeyPatch):
