@@ -99,8 +99,8 @@ class CodedTopScores(nn.Module):
         near = search.encoder.approximate(*vectors, flat_item, flat_query).view(*item.shape, -1)  # (B, L, D)
         pair = None
         if self.straight_through and self.training:
-            codes = (vector.detach() for vector in vectors)
-            fixed = search.encoder.approximate(*codes, flat_item, flat_query).view(*item.shape, -1)  # (B, L, D)
+            items, queries = (vector.detach() for vector in vectors)
+            fixed = search.encoder.approximate(items, queries, flat_item, flat_query).view(*item.shape, -1)  # (B, L, D)
             exact = search.events.pair
             # two zeros: the codec's gradient alone (that of G and the fusion cancels), and the exact vectors' gradient
             pair = near.detach() + (near - fixed) + (exact - exact.detach())
