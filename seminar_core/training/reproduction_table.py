@@ -52,7 +52,7 @@ def markdown(answer: dict[str, Any]) -> str:
     protocol, machine = answer["protocol"], answer["machine"]
     headings = [
         "model", "seeds", "HIT@10", "NDCG@10", "MRR", "of the way to the oracle", "HIT@10, cold targets",
-        f"MRR minus {answer['best_baseline']}", "steps", "seconds",
+        f"MRR minus {answer['best_baseline'] or 'a baseline (none here)'}", "steps", "seconds",
     ]  # fmt: skip
     lines = [
         f"# All models on `{answer['dataset']}`, budget {answer['budget']}",
