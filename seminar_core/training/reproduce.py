@@ -39,7 +39,7 @@ from .finetune import ranker_task
 from .loop import BEST, Loop
 from .pretrain import psu_task
 from .recipe import FinetuneConfig, PretrainConfig
-from .reproduction_table import markdown
+from .reproduction_table import jsonable, markdown
 from .settings import to_dict
 from .variants import BUDGETS, PAIRS, Variant, chosen_variants, finetune_config, pretrain_config
 
@@ -265,17 +265,6 @@ def reproduce(
     for psu in bench.folder.glob(".psu-*"):
         shutil.rmtree(psu, ignore_errors=True)
     return answer
-
-
-def jsonable(value: Any) -> Any:
-    """JSON types with floats shortened to six digits."""
-    from ..files import plain
-
-    if isinstance(value, dict):
-        return {str(key): jsonable(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [jsonable(entry) for entry in value]
-    return round(value, 6) if isinstance(value, float) else plain(value)
 
 
 def stacked(entries: Iterable[tuple[Result, Ranks]], metric: str, rows: np.ndarray | None = None) -> np.ndarray:

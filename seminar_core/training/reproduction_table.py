@@ -1,4 +1,4 @@
-"""The answer of `reproduce` as a Markdown page for the docs.
+"""The answer of `reproduce` as JSON types and as a Markdown page for the docs.
 
 Training, the last step of a comparison. Every number comes from the answer; nothing is typed by hand.
 """
@@ -7,6 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+
+from ..files import plain
+
+
+def jsonable(value: Any) -> Any:
+    """JSON types with floats shortened to six digits."""
+    if isinstance(value, dict):
+        return {str(key): jsonable(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(entry) for entry in value]
+    return round(value, 6) if isinstance(value, float) else plain(value)
 
 
 def span(bounds: Sequence[float]) -> str:
