@@ -33,7 +33,7 @@ def quick_or_slow(names: tuple[str, ...]) -> list:
 @pytest.mark.parametrize("name", quick_or_slow(SEARCHERS))
 def test_an_interest_planted_1000_events_back_is_found_by_every_gsu_model(name):
     model = make_ranker(name)
-    train(model, 60 if name in QUICK else 140)
+    train(model, 60 if name in QUICK else 260)
     assert share_of_first(model) > 0.75
 
 
@@ -46,7 +46,7 @@ def test_din_cannot_find_it_because_it_reads_the_newest_events_only():
 @pytest.mark.parametrize("name", quick_or_slow((*SEARCHERS, "din", "avgpool")))
 def test_nothing_is_found_where_nothing_is_planted(name):
     model = make_ranker(name)
-    train(model, 60 if name in QUICK else 140, planted=False)
+    train(model, 60 if name in QUICK else 260, planted=False)
     assert share_of_first(model, planted=False) < CHANCE + 0.15
 
 
