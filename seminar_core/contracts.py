@@ -23,8 +23,9 @@ CHANNEL_NAMES = {"Q": "query", "A": "attribute", "T": "text", "I": "image"}
 
 def check_shape(name: str, array: np.ndarray, expected: tuple[int | None, ...]) -> None:
     """Raise `ShapeError` unless `array` has the expected shape (None = any size)."""
-    fits = len(array.shape) == len(expected) and all(
-        want is None or got == want for got, want in zip(array.shape, expected, strict=True)
+    fits = array.shape == expected or (
+        len(array.shape) == len(expected)
+        and all(want is None or got == want for got, want in zip(array.shape, expected, strict=True))
     )
     if not fits:
         raise ShapeError(

@@ -62,7 +62,7 @@ def stack(targets: Sequence[Folded]) -> tuple[np.ndarray, np.ndarray]:
         raise ShapeError("a search got no target", hint="give at least one folded target")
     if len(targets) == 1:
         only = targets[0]
-        return np.asarray(only.u, np.float32), np.full(len(only.u), only.item_scale_without_query, np.float32)
+        return np.asarray(only.u, np.float32), np.array([only.item_scale_without_query] * len(only.u), np.float32)
     rows = np.concatenate([target.u for target in targets]).astype(np.float32, copy=False)
     scale = np.repeat([target.item_scale_without_query for target in targets], [len(t.u) for t in targets])
     return np.ascontiguousarray(rows), scale.astype(np.float32)
