@@ -79,7 +79,7 @@ FULL = Size(
     FULL_SPECS,
     dict(zip(LENGTHS, (50, 100, 20, 4, 1), strict=True)),
     dict(zip(LENGTHS, (20, 20, 20, 20, 20), strict=True)),
-    dict(zip(LENGTHS, (40, 40, 40, 10, 3), strict=True)),
+    dict(zip(LENGTHS, (60, 60, 60, 30, 6), strict=True)),
 )
 
 
