@@ -19,9 +19,11 @@ from ..contracts import PAD, ChannelVectors
 from ..errors import ConfigError
 from .codebooks import Codebooks
 from .events import EventSet
+from .kernels import settle
 from .parts import Part
 
 WORD = 16  # centroids of a 4-bit code word
+BLOCK = 128  # events that FastScan holds in registers at once: a quarter faster than its 32 on long lives
 
 
 @dataclass(frozen=True)
@@ -41,16 +43,6 @@ class Group:
     scaled: bool
 
     @cached_property
-    def _newest(self) -> int:
-        """Position of the newest event where the group is a run without gaps, else -1."""
-        run = len(self.events) and self.events[0] - self.events[-1] == len(self.events) - 1
-        return int(self.events[0]) if run else -1
-
-    def positions(self, places: np.ndarray) -> np.ndarray:
-        """Positions in the life of places (...) in the packed order."""
-        return self._newest - places if self._newest >= 0 else self.events[places]
-
-    @cached_property
     def columns(self) -> np.ndarray:
         """Codes laid out for a scan that answers with every score."""
         return self.part.columns(self.codes)
@@ -59,6 +51,28 @@ class Group:
     def fastscan(self) -> faiss.IndexPQFastScan:
         """Codes packed for FastScan."""
         return pack_fastscan(self.codes)
+
+    def scan(self, rows: np.ndarray, scale: np.ndarray, keep: int, *, order: bool) -> tuple[np.ndarray, np.ndarray]:
+        """The best of the group by FastScan.
+
+        Args:
+            rows: (R, M, D) stacked targets.
+            scale: (R,) their `item_scale_without_query`.
+            keep: K.
+            order: best first, ties to the newer event; a shortlist needs no order.
+
+        Returns:
+            events (R, k) int64 and scores (R, k) float32, k = min(K, n).
+        """
+        tables, constants = self.tables(rows, scale)
+        count = min(keep, len(self.events))
+        events, scores = np.empty((len(rows), count), np.int64), np.empty((len(rows), count), np.float32)
+        tables = np.ascontiguousarray(tables)
+        table, score, place = map(faiss.swig_ptr, (tables, scores, events))
+        search = self.fastscan.search_c  # type: ignore[attr-defined]  # without its wrapper, whose checks cost 1.5 us
+        search(len(rows), table, count, score, place)
+        settle(scores, events, self.events, constants, order)
+        return events, scores
 
     def tables(self, rows: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Look-up tables and constants of stacked targets (R, M, D) for this group."""
@@ -124,4 +138,4 @@ def pack_fastscan(codes: np.ndarray) -> faiss.IndexPQFastScan:
     faiss.copy_array_to_vector(units.ravel(), plain.pq.centroids)
     plain.is_trained = True
     plain.add_sa_codes(np.ascontiguousarray(codes[:, 0::2] | (codes[:, 1::2] << 4)))
-    return faiss.IndexPQFastScan(plain)  # type: ignore[arg-type]
+    return faiss.IndexPQFastScan(plain, BLOCK)  # type: ignore[arg-type]

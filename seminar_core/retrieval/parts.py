@@ -16,12 +16,13 @@ from ..contracts import CHANNELS
 from ..errors import ConfigError
 from ..progress import Progress, silent
 from .exact import span
-from .kernels import byte_products, lookup_sums
+from .kernels import byte_products, fold_tables, lookup_sums
 from .quantisers import Additive, Scalar, rotation, train_product, train_residual, train_scalar
 from .spec import Spec
 from .transform import Transform, covariance, identity, query_aware
 
 PART_CHANNELS = {"item": slice(1, 4), "query": slice(0, 1), "pair": slice(0, 4)}
+FEW_TARGETS = 4  # up to here products in one compiled call beat a batched product
 OUT_OF_SPAN = 1e-3  # relative length of a target outside the span that `fused` codebooks were made for
 
 
@@ -59,21 +60,24 @@ class Part:
         Returns:
             (R, S, C) tables (or (R, n) byte weights for scalar codes), and constants (R,), all float32.
         """
-        u = self.own(rows)
+        u = np.ascontiguousarray(self.own(rows), np.float32)
         self._check_span(u)
-        if self._searched_first:  # one product gives the transformed target and its constant
-            searched = u @ self._search_and_mean  # (R, n + 1)
-            subspaces, count = self.coder.centroids.shape[:2]  # type: ignore[union-attr]
-            return (searched[:, :-1] @ self._tables).reshape(len(u), subspaces, count), searched[:, -1]
-        constant = u @ self.transform.mean
         if isinstance(self.coder, Scalar):
             searched = u @ self.transform.search
-            return searched * self.coder.step, constant + searched @ self.coder.low
+            return searched * self.coder.step, u @ self.transform.mean + searched @ self.coder.low
         subspaces, count = self.coder.centroids.shape[:2]
         if self._own_dimensions is not None:  # product codes: each sub-space reads its own dimensions
             searched = (u @ self.transform.search)[:, self._own_dimensions]  # (R, S, n / S)
-            return np.matmul(self._tables, searched[..., None])[..., 0], constant  # (R, S, C)
-        return (u @ self._tables).reshape(len(u), subspaces, count), constant
+            return np.matmul(self._tables, searched[..., None])[..., 0], u @ self.transform.mean  # (R, S, C)
+        tables = np.empty((len(u), subspaces, count), np.float32)
+        constants = np.empty(len(u), np.float32)
+        if len(u) <= FEW_TARGETS:
+            flat = tables.reshape(len(u), -1)
+            fold_tables(u, self.transform.search, self.transform.mean, self._tables, flat, constants)
+        else:
+            np.matmul(u @ self.transform.search, self._tables, out=tables.reshape(len(u), -1))
+            np.matmul(u, self.transform.mean, out=constants)
+        return tables, constants
 
     @cached_property
     def _own_dimensions(self) -> np.ndarray | None:
@@ -84,30 +88,12 @@ class Part:
         return np.arange(self.coder.centroids.shape[2]).reshape(subspaces, -1)
 
     @cached_property
-    def _searched_first(self) -> bool:
-        """Whether it is cheaper to transform a target and then meet the centroids than to meet transformed centroids.
-
-        Asked of residual codes only: their centroids span all dimensions.
-        """
-        if isinstance(self.coder, Scalar) or not self.coder.residual:
-            return False
-        subspaces, count, dims = self.coder.centroids.shape
-        width = len(self.transform.mean)
-        return dims * (width + subspaces * count) < width * subspaces * count
-
-    @cached_property
-    def _search_and_mean(self) -> np.ndarray:
-        """(W, n + 1): the transform of a target, and the mean beside it."""
-        return np.concatenate([self.transform.search, self.transform.mean[:, None]], 1, dtype=np.float32)
-
-    @cached_property
     def _tables(self) -> np.ndarray:
-        """Centroids laid out for `tables`: (S, C, n / S) for product codes, else (n, S * C) or (W, S * C)."""
+        """Centroids laid out for `tables`: (S, C, n / S) for product codes, else (n, S * C)."""
         centroids = self.coder.centroids  # type: ignore[union-attr]
         if self._own_dimensions is not None:
             return np.stack([c[:, own] for c, own in zip(centroids, self._own_dimensions, strict=True)])
-        flat = centroids.reshape(-1, centroids.shape[2]).T
-        return np.ascontiguousarray(flat if self._searched_first else self.transform.search @ flat)
+        return np.ascontiguousarray(centroids.reshape(-1, centroids.shape[2]).T)
 
     def _check_span(self, u: np.ndarray) -> None:
         if self.basis is None:

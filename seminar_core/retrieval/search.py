@@ -15,6 +15,7 @@ events only. What was kept by the scan and lost by the refine stage is in `Refin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,8 +34,8 @@ from .exact import (
     split_heads,
     top_k,
 )
-from .kernels import combine_by_id, settle_ties
-from .packed import Group, PackedLife, pack, without_queries
+from .kernels import combine_by_id
+from .packed import PackedLife, pack, without_queries
 from .rivals import TwoStageScorer
 from .spec import SHORTLIST_KINDS, parse
 
@@ -121,15 +122,15 @@ class FastScanScorer:
         self.bytes_per_event = life.codebooks.bytes_per_event
         self.life = life
 
-    def found_rows(self, rows: np.ndarray, scale: np.ndarray, keep: int) -> tuple[np.ndarray, np.ndarray]:
-        """The best `keep` events of each group and their scores (R, n): sorted by score where there is one group."""
+    def found_rows(self, rows: np.ndarray, scale: np.ndarray, keep: int, *, order: bool = True) -> Kept:
+        """The best `keep` events of every group (R, n) and their scores; `order`: each group's best first."""
         check_keep(keep)
-        if len(self.life.groups) == 1:
-            return _scan(self.life.groups[0], rows, scale, keep)
-        found = [_scan(group, rows, scale, keep) for group in self.life.groups]
+        found = [group.scan(rows, scale, keep, order=order) for group in self.life.groups]
+        if len(found) == 1:
+            return Kept(*found[0])
         if not found:
-            return np.empty((len(rows), 0), np.int64), np.empty((len(rows), 0), np.float32)
-        return np.concatenate([e for e, _ in found], 1), np.concatenate([s for _, s in found], 1)
+            return Kept(np.empty((len(rows), 0), np.int64), np.empty((len(rows), 0), np.float32))
+        return Kept(np.concatenate([events for events, _ in found], 1), np.concatenate([s for _, s in found], 1))
 
     def search(self, target: Folded, keep: int) -> Kept:
         """Keep the best events of each head."""
@@ -137,18 +138,10 @@ class FastScanScorer:
 
     def search_batch(self, targets: Sequence[Folded], keep: int) -> list[Kept]:
         """`search` for all targets and heads in one pass."""
-        events, scores = self.found_rows(*stack(targets), keep)
-        if events.shape[1] != keep or len(self.life.groups) != 1:
-            return split_heads(best_of(scores, events, keep), targets)
-        settle_ties(scores, events)  # one group's answer is already sorted by score
-        return split_heads(Kept(events, scores), targets)
-
-
-def _scan(group: Group, rows: np.ndarray, scale: np.ndarray, keep: int) -> tuple[np.ndarray, np.ndarray]:
-    """The best events of one group: events (R, k) and scores (R, k), k = min(keep, events in the group)."""
-    tables, constants = group.tables(rows, scale)
-    scores, places = group.fastscan.search(tables.reshape(len(rows), -1), min(keep, len(group.events)))
-    return group.positions(places), scores + constants[:, None]
+        found = self.found_rows(*stack(targets), keep)
+        if found.events.shape[1] != keep or len(self.life.groups) != 1:
+            found = best_of(found.scores, found.events, keep)
+        return split_heads(found, targets)
 
 
 class RefinedScorer:
@@ -172,7 +165,7 @@ class RefinedScorer:
         ]
 
     def _wanted(self, keep: int) -> int:
-        return int(np.ceil(self.shortlist * keep))
+        return math.ceil(self.shortlist * keep)
 
     def refine(self, candidates: Sequence[np.ndarray], target: Folded, keep: int) -> Kept:
         """Keep the best of each head's candidates (n,) by exact scores."""
@@ -193,12 +186,9 @@ class RefinedScorer:
         """`search` for all targets."""
         if not isinstance(self.first, FastScanScorer) or len(self.first.life.groups) != 1:
             return [refined for _, refined in self.stages(targets, keep)]
-        found, _ = self.first.found_rows(*stack(targets), self._wanted(keep))  # a shortlist needs no order of its own
-        kept, start = [], 0
-        for target in targets:
-            kept.append(self.refine(list(found[start : start + len(target.u)]), target, keep))
-            start += len(target.u)
-        return kept
+        found = self.first.found_rows(*stack(targets), self._wanted(keep), order=False).events
+        rows = iter(found)
+        return [self.refine([next(rows) for _ in target.u], target, keep) for target in targets]
 
 
 def make_scorer(

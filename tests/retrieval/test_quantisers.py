@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seminar_core.errors import ConfigError, NonFiniteError
-from seminar_core.retrieval.kernels import byte_products, gathered_products, lookup_sums, settle_ties
+from seminar_core.retrieval.kernels import byte_products, gathered_products, lookup_sums, settle
 from seminar_core.retrieval.kmeans import distinct_rows, kmeans, means, nearest
+from seminar_core.retrieval.parts import FEW_TARGETS, train_part
 from seminar_core.retrieval.quantisers import Additive, refit, rotation, train_product, train_residual, train_scalar
+from seminar_core.retrieval.spec import parse
 from seminar_core.retrieval.transform import covariance, identity, query_aware
 
 
@@ -160,12 +162,24 @@ def test_the_kernels_are_their_naive_loops():
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(-2, 2), st.integers(0, 50)), max_size=20, unique_by=lambda pair: pair[1]))
-def test_settling_ties_is_sorting_by_score_then_newness(pairs):
+def test_settling_is_sorting_by_score_then_newness(pairs):
     scores = np.array([[s for s, _ in pairs]], np.float32)
-    events = np.array([[e for _, e in pairs]], np.int64)
-    settle_ties(scores, events)
+    places = np.arange(len(pairs))[None]
+    settle(scores, places, np.array([e for _, e in pairs], np.int64), np.array([0.5], np.float32), True)
     expected = sorted(pairs, key=lambda pair: (-pair[0], -pair[1]))
-    assert list(zip(scores[0].tolist(), events[0].tolist(), strict=True)) == expected
+    assert list(zip((scores[0] - 0.5).tolist(), places[0].tolist(), strict=True)) == expected
+
+
+@pytest.mark.parametrize("targets", [1, FEW_TARGETS, FEW_TARGETS + 1])
+def test_tables_of_few_and_of_many_targets_are_inner_products_with_centroids(targets):
+    x = cloud(400, 16).astype(np.float32)
+    rows = cloud(targets, 16, seed=2).reshape(targets, 4, 4).astype(np.float32)
+    part = train_part("pair", parse("QC8,RQ4x4fs"), x, rows, seed=0)
+    tables, constants = part.tables(rows)
+    u = rows.reshape(targets, 16)
+    expected = np.einsum("rn,scn->rsc", u @ part.transform.search, part.coder.centroids)
+    np.testing.assert_allclose(tables, expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(constants, u @ part.transform.mean, rtol=1e-4, atol=1e-5)
 
 
 @settings(max_examples=20, deadline=None)
