@@ -41,6 +41,22 @@ def timeline(
     if events.empty:
         return empty("No event in this period and filter.")
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.3, 0.7], vertical_spacing=0.04)
+    add_density(figure, counts)
+    add_sessions(figure, sessions)
+    add_events(figure, events)
+    add_silences(figure, silences)
+    frame(figure, height=380)
+    figure.update_layout(barmode="stack", bargap=0.05, yaxis={"title": "events"}, selectdirection="h")
+    figure.update_yaxes(tickvals=[0, 1], ticktext=list(LANES), range=[-0.5, 1.6], fixedrange=True, row=2, col=1)
+    figure.update_yaxes(fixedrange=True, row=1, col=1)
+    figure.update_xaxes(title=f"time ({zone})", row=2, col=1)
+    if period:
+        figure.update_xaxes(range=list(period))
+    return figure
+
+
+def add_density(figure: go.Figure, counts: pd.DataFrame) -> None:
+    """Bars of all events in the upper row, one colour and pattern a lane."""
     for lane, colour, pattern in ((LANES[0], SKY, ""), (LANES[1], ORANGE, "/")):
         figure.add_bar(
             x=counts["from"],
@@ -51,34 +67,38 @@ def timeline(
             row=1,
             col=1,
         )
-    if sessions:
-        x: list[pd.Timestamp | None] = [t for pair in sessions for t in (*pair, None)]
-        y = [0.5, 0.5, None] * len(sessions)
-        figure.add_scatter(
-            x=x,
-            y=y,
-            mode="lines+markers",
-            name=f"sessions ({len(sessions):,})",
-            line={"color": GREY, "width": 4},
-            marker={"symbol": "line-ns-open", "size": 7, "color": GREY},
-            hoverinfo="skip",
-            row=2,
-            col=1,
-        )
+
+
+def add_sessions(figure: go.Figure, sessions: Sequence[tuple[pd.Timestamp, pd.Timestamp]]) -> None:
+    """A bar between the lanes for each session."""
+    if not sessions:
+        return
+    x: list[pd.Timestamp | None] = [t for pair in sessions for t in (*pair, None)]
+    figure.add_scatter(
+        x=x,
+        y=[0.5, 0.5, None] * len(sessions),
+        mode="lines+markers",
+        name=f"sessions ({len(sessions):,})",
+        line={"color": GREY, "width": 4},
+        marker={"symbol": "line-ns-open", "size": 7, "color": GREY},
+        hoverinfo="skip",
+        row=2,
+        col=1,
+    )
+
+
+def add_events(figure: go.Figure, events: pd.DataFrame) -> None:
+    """The drawn events in their lanes, one trace an action."""
     kind = go.Scattergl if len(events) > WEBGL_FROM else go.Scatter
     for number, (action, part) in enumerate(events.groupby("action", sort=True)):
+        marker = {"color": SERIES[number % len(SERIES)], "symbol": SYMBOLS[number % len(SYMBOLS)]}
         figure.add_trace(
             kind(
                 x=part["time"],
                 y=part["search"].astype(np.int8),
                 mode="markers",
                 name=shown(action),
-                marker={
-                    "color": SERIES[number % len(SERIES)],
-                    "symbol": SYMBOLS[number % len(SYMBOLS)],
-                    "size": 9,
-                    "opacity": 0.75,
-                },
+                marker={**marker, "size": 9, "opacity": 0.75},
                 customdata=part["event"].to_numpy(np.int32),
                 text=[
                     shown(title) + (f"<br>searched “{shown(query, 60)}”" if query else "")
@@ -89,19 +109,15 @@ def timeline(
             row=2,
             col=1,
         )
+
+
+def add_silences(figure: go.Figure, silences: Sequence[tuple[pd.Timestamp, pd.Timestamp, float]]) -> None:
+    """A grey band with its days for each long time without an event."""
     for start, stop, days in silences:
         figure.add_vrect(x0=start, x1=stop, fillcolor=GREY, opacity=0.15, line_width=0, row=2, col=1)
         figure.add_annotation(
             x=start + (stop - start) / 2, y=1.42, text=f"{days:,.0f} days", showarrow=False, row=2, col=1
         )
-    frame(figure, height=380)
-    figure.update_layout(barmode="stack", bargap=0.05, yaxis={"title": "events"}, selectdirection="h")
-    figure.update_yaxes(tickvals=[0, 1], ticktext=list(LANES), range=[-0.5, 1.6], fixedrange=True, row=2, col=1)
-    figure.update_yaxes(fixedrange=True, row=1, col=1)
-    figure.update_xaxes(title=f"time ({zone})", row=2, col=1)
-    if period:
-        figure.update_xaxes(range=list(period))
-    return figure
 
 
 def interests(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
@@ -9,6 +10,7 @@ import streamlit as st
 
 from app import loaders, state, widgets
 from app.figures import training as figures
+from seminar_core.errors import ExistsError
 from seminar_core.training import jobs, notes, removal
 from seminar_core.training.curves import Curves, thinned
 from seminar_core.training.job_state import LIVE
@@ -114,7 +116,8 @@ def evaluation(missing: list[str]) -> None:
                 st.rerun()
             if not going and st.button("Evaluate now", key="evaluate_missing", icon=":material/grading:"):
                 for run in missing:
-                    jobs.start(workspace, ["evaluate", "--run", run])
+                    with suppress(ExistsError):  # somebody else has just started it: it is watched all the same
+                        jobs.start(workspace, ["evaluate", "--run", run])
                 st.rerun()
             if going and st.button("Cancel", key="evaluate_cancel", icon=":material/stop_circle:"):
                 for row in going:

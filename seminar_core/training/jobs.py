@@ -21,6 +21,7 @@ from .engines import engine_named
 from .job_state import (
     GRACE_S,
     LIVE,
+    SHARED_COMMANDS,
     JobSpec,
     JobStatus,
     cancel_age_s,
@@ -162,7 +163,9 @@ def row(job_dir: Path) -> dict[str, Any]:
             "kind": "lost",
             "message": f"{first_of(facts['processes'])} {status.pid} ended without a word (killed, or the machine went "
             "down)",
-            "hint": "resume the job: it continues from its last checkpoint",
+            "hint": "resume the job: it continues from its last checkpoint"
+            if facts["command"] in SHARED_COMMANDS
+            else "resume the job or start it again: it begins anew",
         }
     age = heartbeat_age_s(job_dir)
     return {

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from ..errors import NoMemoryError, PeerError
+from ..errors import NoMemoryError, PeerError, SeminarError
 from ..files import read_json, write_json
 from .job_state import FOREIGN_HEARTBEAT_S, LIVE, cancel_age_s, heartbeat_age_s, read_status, write_status
 
@@ -258,9 +258,12 @@ def leave_when_alone(job_dir: Path, parent: int) -> None:
     over_since: float | None = None
     while True:
         time.sleep(WATCH_S)
-        age = heartbeat_age_s(job_dir)
-        silent = age is not None and age > FOREIGN_HEARTBEAT_S
-        over = read_status(job_dir).state not in LIVE or silent
+        try:
+            age = heartbeat_age_s(job_dir)
+            silent = age is not None and age > FOREIGN_HEARTBEAT_S
+            over = read_status(job_dir).state not in LIVE or silent
+        except (OSError, SeminarError):  # a share that is away for a moment: this watch must outlive it
+            over = False
         over_since = (over_since or time.monotonic()) if over else None
         if os.getppid() != parent or (over_since is not None and time.monotonic() - over_since > PART_S):
             os.kill(os.getpid(), signal.SIGKILL)

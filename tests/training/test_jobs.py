@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -14,7 +15,15 @@ import pytest
 from seminar_core.errors import ConfigError, ExistsError, NotReadyError, UnknownJobError, UnknownNameError
 from seminar_core.training import engines, jobs
 from seminar_core.training.job_process import Eta
-from seminar_core.training.job_state import JobSpec, JobStatus, is_alive, process_started_s, read_status, write_status
+from seminar_core.training.job_state import (
+    JobSpec,
+    JobStatus,
+    is_alive,
+    process_started_s,
+    read_status,
+    write_spec,
+    write_status,
+)
 from seminar_core.training.slots import slot_name
 from seminar_core.workspace import Workspace
 
@@ -246,3 +255,15 @@ def test_time_left_follows_the_speed_of_the_present_phase():
     assert eta.update(50, 100, "reading", 5.0) == pytest.approx(5.0)
     assert eta.update(1, 40, "training", 6.0) is None
     assert eta.update(11, 40, "training", 16.0) == pytest.approx(29.0)
+
+
+@pytest.mark.parametrize(
+    ("command", "told"), [("pretrain", "continues from its last checkpoint"), ("evaluate", "begins anew")]
+)
+def test_a_lost_job_says_what_a_resumed_one_does(workspace: Workspace, command: str, told: str):
+    job_dir = workspace.job_dir(f"{command}-0001")
+    job_dir.mkdir(parents=True)
+    write_spec(job_dir, JobSpec((command, "--run", "r"), str(workspace.root), "local", str(workspace.root), 1, 0.0))
+    write_status(job_dir, JobStatus(state="running", pid=2**22 + 1, pid_started_s=1.0, host=socket.gethostname()))
+    row = jobs.show(workspace, job_dir.name)
+    assert row["state"] == "lost" and told in row["error"]["hint"]
