@@ -19,6 +19,7 @@ from zoneinfo import available_timezones
 import streamlit as st
 
 from app.components.address import replace_address
+from seminar_core.retrieval.spec import DEFAULT
 
 VERSION = "1"
 CHOICES, HISTORY, WRITTEN, SEEN, TOUCHED, CHANGED, NOTICES, PLACE, UNDER_WAY = (
@@ -117,7 +118,7 @@ PARAMETERS: dict[str, Parameter] = {
     "page": Parameter(0, _count, "page of the table of events"),
     # Retrieval
     "k": Parameter(50, _count, "events kept per head"),
-    "spec": Parameter("QC128,RQ32x4fs", str, "quantiser specification"),
+    "spec": Parameter(DEFAULT, str, "quantiser specification"),
     "shortlist": Parameter(4, _count, "shortlist factor: PQ keeps this many times K before exact scores order them"),
     "weights": Parameter((), _weights, "explicit channel weights q,a,t,i; empty = the run's own"),
     "mask": Parameter((), _names, "masked channels"),

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import ConfigError
+from ..retrieval.spec import DEFAULT
 from ..workspace import Workspace
 from .main import command, report_progress
 
-SPEC = "QC128,RQ32x4fs"
 RunOption = Annotated[str, typer.Option("--run", help="Name of a run; `runs` lists them.")]
 PersonOption = Annotated[str, typer.Option("--person", help="Person id as in the source data.")]
 ItemOption = Annotated[str, typer.Option("--item", help="Target item id as in the source data.")]
@@ -84,7 +84,7 @@ def retrieve(
     query: QueryOption = None,
     at: AtOption = None,
     k: KOption = None,
-    spec: SpecOption = SPEC,
+    spec: SpecOption = DEFAULT,
     shortlist: ShortlistOption = 4.0,
     weights: WeightsOption = None,
     mask: MaskOption = None,
@@ -112,7 +112,7 @@ def explain(
     query: QueryOption = None,
     at: AtOption = None,
     k: KOption = None,
-    spec: SpecOption = SPEC,
+    spec: SpecOption = DEFAULT,
     shortlist: ShortlistOption = 4.0,
     weights: WeightsOption = None,
     mask: MaskOption = None,
@@ -133,7 +133,9 @@ def explain(
 RowsOption = Annotated[int | None, typer.Option("--rows", help="Train on at most so many rows; all are encoded.")]
 
 
-def codebooks(workspace: Workspace, run: RunOption, spec: SpecOption = SPEC, rows: RowsOption = None) -> dict[str, Any]:
+def codebooks(
+    workspace: Workspace, run: RunOption, spec: SpecOption = DEFAULT, rows: RowsOption = None
+) -> dict[str, Any]:
     """Train codebooks for a run and encode its catalogue."""
     from ..diagnostics.study import make_codebooks, open_study
 
@@ -152,7 +154,7 @@ def frontier(
     return measure(workspace, run, person=person, target_recall=target_recall, progress=report_progress())
 
 
-def population(workspace: Workspace, run: RunOption, spec: SpecOption = SPEC) -> dict[str, Any]:
+def population(workspace: Workspace, run: RunOption, spec: SpecOption = DEFAULT) -> dict[str, Any]:
     """Every person: PQ loss, life length, modality gap."""
     from ..diagnostics.population import population as measure
 

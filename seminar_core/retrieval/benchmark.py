@@ -27,7 +27,7 @@ from .frontier import Quality, latencies, quality
 from .packed import pack
 from .rivals import TwoStageScorer, quantise_target
 from .search import FastScanScorer, LookupScorer, RefinedScorer
-from .spec import parse
+from .spec import DEFAULT, parse
 from .structured import Asked, Ground, ground, lives
 
 KEEP = 100
@@ -36,11 +36,11 @@ BATCH = 32
 LENGTHS = (1_000, 8_192, 10_000, 100_000, 1_000_000)
 RIVAL_LIMIT = 10_000  # events up to which graphs and hashes are built: they take minutes beyond
 RIVAL_PEOPLE = 10
-MAIN = "QC128,RQ32x4fs"
-QUICK_SPECS = (MAIN, "QC128,RQ16x4fs", "PQ16x8", "SymPQ16x8", "fused,SQ8")
+MAIN = DEFAULT
+QUICK_SPECS = (MAIN, "QC64,RQ16x4fs", "PQ16x8", "SymPQ16x8", "fused,SQ8")
 FULL_SPECS = (
-    MAIN, "QC128,RQ16x4fs", "QC128,RQ16x8", "QC128,RQ8x8", "QC96,OPQ,PQ16x8", "OPQ,PQ16x8", "PQ16x8", "SymPQ16x8",
-    "SymPQ64x8", "SQ8", "fused,SQ8", "fused,QC64,RQ16x8", "fused,QC64,RQ32x4fs",
+    MAIN, "QC128,RQ32x4fs", "QC64,RQ16x4fs", "QC128,RQ16x8", "QC128,RQ8x8", "QC96,OPQ,PQ16x8", "OPQ,PQ16x8", "PQ16x8",
+    "SymPQ16x8", "SymPQ64x8", "SQ8", "fused,SQ8", "fused,QC64,RQ16x8", "fused,QC64,RQ32x4fs",
 )  # fmt: skip
 
 

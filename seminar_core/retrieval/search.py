@@ -4,7 +4,7 @@ Retrieval's front door. Exact and approximate search differ in one argument:
 
     events = EventSet(item_rows, query_rows)                       # oldest first
     exact = make_scorer("exact", vectors, events)
-    books = train_codebooks("QC128,RQ32x4fs", vectors, targets)    # targets (T, H, M, D)
+    books = train_codebooks("QC64,RQ32x4fs", vectors, targets)    # targets (T, H, M, D)
     scan = make_scorer(books, vectors, events)                     # packed layout, 4-bit FastScan
     refined = make_scorer(books, vectors, events, shortlist=4)     # the scan keeps 4 K, exact scores order them
     kept = refined.search(Folded(u, scale), keep=50)               # Kept(events (H, K), scores (H, K))
@@ -116,7 +116,7 @@ class FastScanScorer:
     def __init__(self, life: PackedLife):
         if not life.codebooks.spec.fastscan:
             raise ConfigError(
-                f"{life.codebooks.spec} has no 4-bit FastScan codes", hint="add `fs`, as in QC128,RQ32x4fs"
+                f"{life.codebooks.spec} has no 4-bit FastScan codes", hint="add `fs`, as in QC64,RQ32x4fs"
             )
         self.spec, self.layout = str(life.codebooks.spec), "packed"
         self.bytes_per_event = life.codebooks.bytes_per_event

@@ -18,14 +18,15 @@ from dataclasses import dataclass
 
 from ..errors import SeminarError
 
-DEFAULT = "QC128,RQ32x4fs"
+DEFAULT = "QC64,RQ32x4fs"
 GRAMMAR = (
     "[fused,][QC<n>,][OPQ,]CODER with CODER one of PQ<S>x<b>[fs], RQ<S>x<b>[fs], SQ8, VQ<C>, SymPQ<S>x<b>, "
     "LSH[<bits>], HNSW[<links>], exact; b is 4 or 8, fs needs 4"
 )
 KNOWN = (
+    "QC64,RQ32x4fs",
     "QC128,RQ32x4fs",
-    "QC128,RQ16x4fs",
+    "QC64,RQ16x4fs",
     "QC96,RQ16x8",
     "QC96,OPQ,PQ16x8",
     "OPQ,PQ16x8",

@@ -103,7 +103,7 @@ class TrainedCodes:
         if spec.kind != "RQ" or spec.fused:
             raise ConfigError(
                 f"codebooks = 'end-to-end' trains residual codes for free weights, not {config.quantiser.spec!r}",
-                hint="set spec to residual codes, for example QC128,RQ32x4fs, or codebooks to two-step",
+                hint="set spec to residual codes, for example QC64,RQ32x4fs, or codebooks to two-step",
             )
         books, vectors = own_codebooks(model, material, seed=config.seed, spec=config.quantiser.spec)
         self.model = model

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..contracts import CHANNELS
 from ..errors import ConfigError
+from ..retrieval.spec import DEFAULT as DEFAULT_SPEC
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 LOSSES = ("softmax", "bce")
@@ -307,7 +308,7 @@ class QuantiserConfig:
             centroids of a residual quantiser learn with the model, straight through the codes.
     """
 
-    spec: str = "QC128,RQ32x4fs"
+    spec: str = DEFAULT_SPEC
     codebooks: str = "two-step"
 
     def __post_init__(self) -> None:
