@@ -93,6 +93,7 @@ class Bench:
         self.questions: Questions = ask(dataset, self.material.split, negatives=negatives)
         # A budget in CPU seconds of one thread is the same on a busy machine; a GPU is timed by the wall clock.
         self.clock = time.process_time if self.device == "cpu" else time.monotonic
+        self.commit = current_commit()  # of the code that runs, whatever is checked out hours later
         self.finished = 0
         self.began = time.monotonic()
 
@@ -178,7 +179,7 @@ class Bench:
                 "data_hash": self.material.dataset.hash,
                 "command": command_line(),
                 "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                "commit": current_commit(),
+                "commit": self.commit,
             },
             extra=facts,
         )
@@ -300,7 +301,7 @@ def assemble(bench: Bench, measured: dict[str, list[tuple[Result, Ranks]]]) -> d
         "config": {"pretrain": to_dict(bench.plan.pretrain), "finetune": to_dict(bench.plan.finetune)},
         "limits": BUDGETS[bench.plan.budget],
         "command": command_line(),
-        "commit": current_commit(),
+        "commit": bench.commit,
         "machine": machine_facts(),
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
