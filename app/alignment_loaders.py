@@ -39,11 +39,16 @@ def run_version(run: str) -> str:
     return ",".join(loaders.run_key(name) for name in sorted({run, *(source for source, _ in stages(run).values())}))
 
 
+@st.cache_data(max_entries=16, show_spinner=False)
+def _frames(root: str, run: str, version: str) -> list[str]:
+    from seminar_core.diagnostics.alignment import film_frames
+
+    return film_frames(Workspace(Path(root)), run)
+
+
 def checkpoints(run: str, most: int = 8) -> tuple[list[str], int]:
     """At most `most` kept checkpoints, evenly spread with the first and the last, and how many there are."""
-    from seminar_core.diagnostics.alignment import checkpoints_of
-
-    found = checkpoints_of(loaders.workspace(), run)
+    found = _frames(str(loaders.workspace().root), run, run_version(run))
     chosen = np.unique(np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int))
     return [found[at] for at in chosen], len(found)
 

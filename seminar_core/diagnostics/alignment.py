@@ -21,6 +21,7 @@ from ..encoders import load_encodings
 from ..errors import NotReadyError, UnknownNameError
 from ..model.losses import heldout_items
 from ..progress import Progress, silent
+from ..training.checkpoint import read_state
 from ..training.recipe import PretrainConfig
 from ..training.run_files import read_card
 from ..training.runs import existing_run, load_run
@@ -75,13 +76,21 @@ def stages_of(workspace: Workspace, run: str) -> dict[str, tuple[str, str]]:
 
 
 def checkpoints_of(workspace: Workspace, run: str) -> list[str]:
-    """Kept checkpoints of the run that pretraining filled, in the order of their steps: the frames of a film.
-
-    `best` stands at the end when it is not one of the kept steps.
-    """
-    source = _psu_of(workspace, run)
-    folder = workspace.run_dir(source) / "checkpoints"
+    """Kept checkpoints of the run that pretraining filled, in the order of their steps, and `best` at the end."""
+    folder = workspace.run_dir(_psu_of(workspace, run)) / "checkpoints"
     return [*sorted(path.name for path in folder.glob("step-*")), *(["best"] if (folder / "best").is_dir() else [])]
+
+
+def film_frames(workspace: Workspace, run: str) -> list[str]:
+    """Kept checkpoints in the order of their steps, each step once: `best` only where its step was not kept."""
+    found = checkpoints_of(workspace, run)
+    folder = workspace.run_dir(_psu_of(workspace, run)) / "checkpoints"
+    steps = {name: int(name.removeprefix("step-")) for name in found if name.startswith("step-")}
+    if "best" in found:
+        best = int(read_state(folder / "best")["counters"]["step"])
+        if best not in steps.values():
+            steps["best"] = best
+    return sorted(steps, key=steps.__getitem__)
 
 
 def _psu_of(workspace: Workspace, run: str) -> str:

@@ -37,6 +37,14 @@ def test_stages_of_a_psu_and_of_the_run_restored_from_it(workspace):
     assert alignment.open_stage(workspace, "psu").stage == "after"
 
 
+def test_a_film_shows_every_step_once_and_in_order(workspace, monkeypatch):
+    best = alignment.open_stage(workspace, "psu", "best").step
+    same, later = f"step-{best:06d}", f"step-{best + 1:06d}"
+    for kept, frames in (([same, later], [same, later]), ([later], ["best", later])):
+        monkeypatch.setattr(alignment, "checkpoints_of", lambda *_, kept=kept: [*kept, "best"])
+        assert alignment.film_frames(workspace, "run") == frames
+
+
 def test_a_stage_shows_the_models_own_vectors_and_the_items_kept_out(workspace):
     opened = alignment.open_stage(workspace, "psu", "before")
     run = load_run(workspace, "psu", stage="before", device="cpu")
