@@ -16,7 +16,7 @@ from ..errors import MissingFileError, NotReadyError
 from ..files import read_json, write_json
 from ..progress import Progress, silent
 from ..retrieval.codebooks import hash_vectors
-from ..retrieval.spec import DEFAULT
+from ..retrieval.spec import DEFAULT, parse
 from ..workspace import Workspace
 from .search_answer import attention_mass, recall
 from .search_trace import Question, trace
@@ -88,7 +88,11 @@ def population(
 
     A run whose first stage cannot be quantised, or that has no codebooks of `spec` yet, has gaps but no PQ losses and
     says why in `note`.
+
+    Raises:
+        SpecError: `spec` is no specification; it is also the name of the file that keeps the answer.
     """
+    spec = str(parse(spec))
     study = study or open_study(workspace, run)
     books, note = _codebooks(study, spec)
     facts = {

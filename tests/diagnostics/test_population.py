@@ -12,6 +12,7 @@ from seminar_core.diagnostics.population import item_gaps, person_gap, populatio
 from seminar_core.diagnostics.search_answer import retrieve
 from seminar_core.diagnostics.study import open_study
 from seminar_core.errors import ConfigError
+from seminar_core.retrieval.spec import SpecError
 from tests.tiny_run import COARSE, SPEC, make_run
 
 
@@ -55,6 +56,18 @@ def test_a_run_without_codebooks_has_gaps_and_says_why_it_has_no_losses(workspac
     said = population(workspace, "psu")
     assert "no PQ loss yet" in said["note"]
     assert all(row["pq_loss"] is None and row["gap"] is not None for row in said["people"])
+
+
+@pytest.mark.parametrize("run", ["psu", "run"])
+def test_a_specification_that_is_none_is_refused_and_names_no_file(workspace, run):
+    with pytest.raises(SpecError, match="unknown part"):
+        population(workspace, run, spec="../../elsewhere")
+    assert not list(workspace.root.rglob("elsewhere*"))
+
+
+def test_a_specification_with_blanks_is_the_same_specification(workspace):
+    assert population(workspace, "run", spec=" " + COARSE)["spec"] == COARSE
+    assert [path.stem for path in (workspace.run_dir("run") / "population").iterdir()] == [COARSE]
 
 
 def test_the_frontier_measures_every_specification_once_per_stage(workspace):
