@@ -19,7 +19,7 @@ def read_negatives(text: str) -> int | str:
     """
     if text == "full":
         return text
-    if not text.isdigit():
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise ConfigError(f"--negatives {text!r} is neither a whole number nor 'full'", hint="use --negatives 99")
     return int(text)
 

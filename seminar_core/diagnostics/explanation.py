@@ -64,7 +64,7 @@ def explain_event(study: Study, found: Trace, event: str) -> dict[str, Any]:
     u = found.folded.u[head, PART_CHANNELS[coded.part.name]].reshape(-1)
     difference = coded.near - coded.vector
     return {
-        "event": str(event),
+        "event": str(int(event)),
         "head": head if found.question.head is None else found.question.head,
         "score_exact": float(found.scores[head, place]),
         "score_approx": float(found.scores[head, place] + coded.scale * (u @ difference)),
@@ -83,7 +83,8 @@ def searched_place(found: Trace, event: str) -> int:
     Raises:
         ConfigError: it is no position, not visible, or left out.
     """
-    at = np.searchsorted(found.moment.positions, int(event)) if str(event).isdecimal() else -1
+    known = event.isascii() and event.isdecimal() and len(event) < 19
+    at = np.searchsorted(found.moment.positions, int(event)) if known else -1
     if not 0 <= at < len(found.moment.positions) or found.moment.positions[at] != int(event):
         raise ConfigError(
             f"event {event!r} is not among the {len(found.moment.positions)} visible events of this target",

@@ -167,11 +167,12 @@ def moment(study: Study, question: Question) -> Moment:
     if at == "end":
         when = int(life.time_s[-1]) + 1 if len(life) else 0
     else:
-        if not at.isdecimal() or int(at) >= len(life):
+        if not (at.isascii() and at.isdecimal() and len(at) < 19) or int(at) >= len(life):
             raise ConfigError(
                 f"--at {at!r} is no event of person {question.person!r}, whose events are 0 to {len(life) - 1}",
                 hint="give a position in the life, or `end` for the whole life",
             )
+        at = str(int(at))
         when = int(life.time_s[int(at)])
     visible = np.arange(study.dataset.store.visible(row, when))
     times = life.time_s[: len(visible)]
@@ -222,7 +223,7 @@ def trace(study: Study, question: Question, *, timed: bool = True) -> Trace:
             )
         folded = Folded(folded.u[question.head : question.head + 1], folded.item_scale_without_query)
     events = study.events(at.person_row, at.positions)
-    keep = question.k or int(study.run.config.model.keep)
+    keep = min(question.k or int(study.run.config.model.keep), max(len(events), 1))  # no slots for what is not there
     key = (at.person_row, at.time_s, question.hide_from_s, question.hide_to_s)
 
     def side(kept: Kept, own: np.ndarray | None, latency: float | None) -> Side:

@@ -174,6 +174,22 @@ def test_one_head_alone_is_that_row(study):
     assert answer(study, alone)["exact"][0]["weight"] == pytest.approx(whole.exact.outcome.weights[1].max(), abs=1e-6)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_more_kept_events_than_the_life_has_are_the_whole_life(study, method):
+    at = len(study.dataset.store.life(0)) - 1
+    whole = answer(study, trace(study, ask(study, k=at, method=method)))
+    more = answer(study, trace(study, ask(study, k=10**12, method=method)))
+    assert len(more["exact"]) == more["visible_events"] > 0
+    assert all(more[key] == whole[key] for key in whole if key != "latency_us")
+
+
+def test_positions_are_answered_as_plain_decimals(study):
+    found = trace(study, ask(study, at="0010"))
+    assert answer(study, found)["at_event"] == "10"
+    event = "00" + str(found.exact.events[0])
+    assert explain_event(study, found, event)["event"] == str(found.exact.events[0])
+
+
 def test_exact_as_the_method_loses_nothing(study):
     said = answer(study, trace(study, ask(study, method="exact")))
     assert said["recall"] == 1 and said["attention_mass"] == 1 and said["interest_error"] == 0
