@@ -22,9 +22,10 @@ from app.components.address import replace_address
 from seminar_core.retrieval.spec import DEFAULT
 
 VERSION = "1"
-CHOICES, HISTORY, WRITTEN, SEEN, TOUCHED, CHANGED, NOTICES, PLACE, UNDER_WAY = (
-    f"seminar_{n}" for n in ("choices", "history", "url", "seen", "touched", "changed", "notices", "place", "under_way")
+CHOICES, HISTORY, WRITTEN, SEEN, TOUCHED, CHANGED, NOTICES, PLACE = (
+    f"seminar_{n}" for n in ("choices", "history", "url", "seen", "touched", "changed", "notices", "place")
 )
+UNDER_WAY, UNSETTLED = "seminar_under_way", "seminar_unsettled"
 HISTORY_LIMIT = 50
 
 
@@ -196,11 +197,16 @@ def write_query(choices: dict[str, Any]) -> dict[str, str]:
 
 
 def begin() -> None:
-    """Take over the URL when it is new (first run, back button, pasted link); call once, first thing in a run."""
-    st.session_state[UNDER_WAY] = True
+    """Take over the URL when it is new (first run, back button, pasted link); call once, first thing in a run.
+
+    After a run that was interrupted before it wrote the URL, or only asked the browser to replace it, the browser may
+    still send the address of the run before: that is no way back. After a new entry was made the same address is one.
+    """
+    unsettled = st.session_state.get(UNSETTLED, False)
+    st.session_state[UNDER_WAY] = st.session_state[UNSETTLED] = True
     incoming = {name: st.query_params[name] for name in st.query_params}
     first = CHOICES not in st.session_state
-    known = incoming in (st.session_state.get(WRITTEN), st.session_state.get(SEEN))
+    known = incoming == st.session_state.get(WRITTEN) or (unsettled and incoming == st.session_state.get(SEEN))
     moved = bool(incoming) and not known and not st.session_state.get(TOUCHED)
     st.session_state[SEEN] = incoming
     st.session_state[PLACE] = st.container(height=1, border=False, gap=None)
@@ -217,7 +223,7 @@ def finish() -> None:
     A choice that the user changed becomes a new entry of the browser's history; an address that merely was incomplete
     (after a change of station, from a link written by hand) is replaced.
     """
-    st.session_state[UNDER_WAY] = False
+    st.session_state[UNDER_WAY] = st.session_state[UNSETTLED] = False
     query = write_query(st.session_state[CHOICES])
     if {name: st.query_params[name] for name in st.query_params} != query:
         if st.session_state[CHANGED] or st.session_state[TOUCHED]:
@@ -225,6 +231,7 @@ def finish() -> None:
         else:
             with st.session_state[PLACE]:
                 replace_address(link())
+            st.session_state[UNSETTLED] = True
     st.session_state[WRITTEN] = query
 
 
@@ -259,6 +266,15 @@ def put(**changes: Any) -> None:
         st.session_state[HISTORY] = [*st.session_state.get(HISTORY, []), dict(choices)][-HISTORY_LIMIT:]
         st.session_state[CHOICES] = {**choices, **changes}
         st.session_state[TOUCHED] = True
+
+
+# What belongs to one life: positions and times in it say nothing about another.
+OF_ONE_LIFE = ("at", "event", "from_s", "to_s", "hide_from_s", "hide_to_s", "page")
+
+
+def another_person(person: str, **changes: Any) -> None:
+    """Choose a person; what was chosen within the life of the one before is let go: one step, which undo takes back."""
+    put(person=person, **{name: PARAMETERS[name].default for name in OF_ONE_LIFE}, **changes)
 
 
 def undo() -> None:

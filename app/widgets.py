@@ -321,6 +321,16 @@ def pick_dataset() -> str:
     return state.get("dataset")
 
 
+def pick_person() -> None:
+    """Field of the person's id; the target stays, what belongs to the life of the person before does not."""
+
+    def changed() -> None:
+        state.another_person(st.session_state["w_person"].strip())
+
+    st.session_state["w_person"] = state.get("person")
+    st.text_input("Person", placeholder="person id", key="w_person", on_change=changed, width=130)
+
+
 def pick_run(name: str = "run", label: str = "Run", *, kinds: tuple[str, ...] = ()) -> str:
     """Selector of a run of the chosen data set, kept as choice `name`; empty where there is none.
 
@@ -358,7 +368,7 @@ def thread_bar() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="thread"):
         pick_dataset()
         pick_run()
-        st.text_input("Person", placeholder="person id", width=130, **state.bound("person"))
+        pick_person()
         history = st.session_state.get(state.HISTORY, [])
         st.button(
             "Undo",

@@ -57,7 +57,7 @@ def ways_on(name: str, report: dict[str, Any]) -> None:
     person = str(report["example_person"])
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button(f"Read the life of person {widgets.plain(person)}", type="primary", icon=":material/timeline:"):
-            state.put(person=person)
+            state.another_person(person)
             widgets.open_station("life")
     widgets.first_run(name)
 

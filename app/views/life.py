@@ -80,9 +80,7 @@ def find(name: str) -> None:
     def choose() -> None:
         rows = st.session_state["people"]["selection"]["rows"]
         if rows:
-            state.put(
-                person=shown[rows[0]]["person"], at="", item="", query="", event=(), from_s=None, to_s=None, page=0
-            )
+            state.another_person(shown[rows[0]]["person"], item="", query="")
 
     st.dataframe(
         frame,

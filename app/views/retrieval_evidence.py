@@ -148,7 +148,7 @@ def population(name: str, run: str, person: str) -> None:
             def open_person() -> None:
                 ids = widgets.selected_ids(st.session_state["chart_population"])
                 if ids:
-                    state.put(person=str(people.person[ids[0]]), item="", at="", query="", event=())
+                    state.another_person(str(people.person[ids[0]]), item="", query="")
 
             known = people.pq_loss.dropna()
             says = f"{len(known):,} of {len(people):,} people" + (

@@ -135,3 +135,15 @@ def test_an_empty_timeline_says_so():
 def test_a_filter_that_does_not_exist_is_explained(open_app, tiny_workspace, choices):
     at = open_app(tiny_workspace, "life", dataset="tiny", person="p1", **choices)
     assert not at.exception and at.error
+
+
+def test_another_person_leaves_what_belongs_to_the_life_before(open_app, tiny_workspace):
+    chosen = {"item": "i3", "at": "40", "event": "3", "from_s": "1", "to_s": "2", "hide_from_s": "1", "page": "1"}
+    at = open_app(tiny_workspace, "life", dataset="tiny", person="p1", **chosen)
+    next(field for field in at.text_input if field.label == "Person").set_value(" p2 ").run()
+    assert not at.exception
+    assert at.query_params["person"] == ["p2"] or at.query_params["person"] == "p2"
+    assert "item" in at.query_params  # the same target asked of another life
+    assert not {"at", "event", "from_s", "to_s", "hide_from_s", "page"} & set(at.query_params)
+    at.button(key="undo").click().run()
+    assert {"at", "event", "from_s", "to_s", "hide_from_s", "page"} <= set(at.query_params)

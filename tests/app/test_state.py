@@ -96,3 +96,17 @@ def test_a_widget_shows_the_link_writes_it_and_is_undone():
     assert at.multiselect[0].value == [] and at.slider[0].value == 30
     at.button[0].click().run()
     assert at.slider[0].value == 20 and at.query_params["k"] == "20"
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_the_way_back_takes_the_choice_back_at_once_unless_a_run_was_interrupted(interrupted):
+    at = AppTest.from_function(script)
+    at.query_params["k"] = "20"
+    at.run()
+    at.slider[0].set_value(30).run()
+    assert at.query_params["k"] == "30"
+    at.session_state[state.UNSETTLED] = interrupted  # an interrupted run had no time to write the address
+    at.query_params.clear()
+    at.query_params["k"] = "20"
+    at.run()
+    assert at.slider[0].value == (30 if interrupted else 20)

@@ -136,6 +136,23 @@ def test_a_choice_survives_the_stations_and_the_way_back(open_page: Callable, ma
     page.wait_for_url(re.compile("/retrieval.*person=p2"))
 
 
+def test_the_back_button_takes_back_one_choice_at_a_time(open_page: Callable, made: None):
+    page = open_page(f"life?{HERE}&person=p2")
+    for text in ("lamp", "chair"):
+        page.get_by_label("Title or query contains").fill(text)
+        page.get_by_label("Title or query contains").press("Enter")
+        page.wait_for_url(re.compile(f"text={text}"))
+        settled(page)
+    page.go_back()
+    page.wait_for_url(re.compile("text=lamp"))
+    settled(page)
+    assert page.get_by_label("Title or query contains").input_value() == "lamp"
+    page.go_back()
+    page.wait_for_url(lambda url: "text=" not in url)
+    settled(page)
+    assert page.get_by_label("Title or query contains").input_value() == ""
+
+
 @pytest.mark.parametrize("dark", [False, True])
 def test_a_narrow_page_does_not_scroll_sideways(open_page: Callable, made: None, dark: bool):
     for station in ("data", "life", "retrieval"):
