@@ -161,9 +161,11 @@ def sentence(table: pd.DataFrame, pair: str = "T>I", part: str = "held out") -> 
     names = {"Q": "query", "A": "attribute", "T": "text", "I": "picture"}
     what = f"{names[pair[0]]} finds its own {names[pair[2]]} among the ten nearest"
     if len(chosen) == 1:
+        where = where.replace("on ", "of ", 1)
         return f"{what} for {last['value']:.1%} {where} (by chance {last['random']:.1%}), {last['stage']}.".capitalize()
-    change = "rose" if last["value"] > first["value"] else "fell" if last["value"] < first["value"] else "stayed"
+    change = "rose" if last["value"] > first["value"] else "fell" if last["value"] < first["value"] else "went"
+    apart = first["high"] < last["low"] or last["high"] < first["low"]
     return (
         f"{what}: {change} from {first['value']:.1%} ({first['stage']}) to {last['value']:.1%} ({last['stage']}) "
-        f"{where}; by chance {last['random']:.1%}."
+        f"{where}; by chance {last['random']:.1%}{'' if apart else '; the two 95 % intervals overlap'}."
     ).capitalize()

@@ -50,7 +50,15 @@ def test_the_sentence_says_what_changed_on_how_many_held_out_items(cards):
     words = sentence(card_table(cards))
     assert words.startswith("Text finds its own picture among the ten nearest: rose from ")
     assert "held-out items" in words and "by chance" in words
+    assert "overlap" not in words
     assert "No pair" in sentence(card_table(cards), pair="T>Q")
+
+
+def test_the_sentence_warns_of_a_change_within_the_intervals_and_counts_one_stage(cards):
+    same = sentence(card_table({"first": cards["after"], "second": cards["after"]}))
+    assert ": went from " in same and same.endswith("; the two 95 % intervals overlap.")
+    n = cards["after"]["heldout"]["pairs"]["T>I"]["recall@10"]["n"]
+    assert f"% of {n} held-out items (by chance" in sentence(card_table({"after": cards["after"]}))
 
 
 def test_every_figure_has_a_definition_with_source_and_a_place_in_the_documentation():
