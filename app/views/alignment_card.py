@@ -83,19 +83,40 @@ def available_part(table: pd.DataFrame) -> str:
     return part_name() if enough else "in alignment"
 
 
+def shown_part(table: pd.DataFrame, run: str, names: tuple[str, ...]) -> str:
+    """`available_part`, with a word where it is not the chosen one."""
+    part = available_part(table)
+    if part != part_name() and all(sources.stage_vectors(run, name).heldout is None for name in names):
+        widgets.trust_line("this run kept no items out of alignment: all items are measured together")
+    elif part != part_name():
+        widgets.trust_line(
+            "too few items were kept out of alignment to measure every pair: the others are shown, the table has all"
+        )
+    return part
+
+
+def of_how_many(table: pd.DataFrame, part: str) -> str:
+    """How many items the pairs of a part were measured on, and which."""
+    counts = table[(table["part"] == part) & (table["metric"] == "cka")]["n"]
+    kept = set(table["part"]) == {"in alignment", "held out"}
+    which = {"held out": ", kept out of alignment", "in alignment": ", without those kept out"}[part] if kept else ""
+    return f"n = {widgets.count(counts.min())} to {widgets.count(counts.max())} items a pair{which}"
+
+
+def from_to(names: tuple[str, ...]) -> str:
+    """What the arrows of the small tables lead from and to."""
+    return f"{widgets.plain(names[0])} → {widgets.plain(names[-1])}" if len(names) > 1 else ""
+
+
 def summary(run: str, names: tuple[str, ...]) -> None:
-    """The card in small: each pair's figures at the last stage, with where they came from."""
+    """The card in small: each pair's figures at the first and the last stage, with where they came from."""
     table = table_of(run, names, pick_slice())
     st.toggle(
         "Items kept out of alignment",
         help="A seeded tenth of the items never enters the alignment objective.",
         **state.bound("held_out"),
     )
-    part = available_part(table)
-    if part != part_name():
-        widgets.trust_line(
-            "too few items were kept out of alignment to measure every pair: the others are shown, the table has all"
-        )
+    part = shown_part(table, run, names)
     st.markdown(f"**{sentence(table, part=part)}**")
     st.dataframe(compact(table, part, names), hide_index=True, height="content")
     st.dataframe(shapes(table, part, names), hide_index=True, height="content")
@@ -105,10 +126,10 @@ def summary(run: str, names: tuple[str, ...]) -> None:
         st.caption(
             f"A linear classifier tells the modality from the vector: {told}; chance {chosen['random'].max():.0%}."
         )
-    counts = table[(table["part"] == part) & (table["metric"] == "cka")]["n"]
     widgets.trust_line(
         f"run {widgets.plain(run)}",
-        f"n = {widgets.count(counts.min())} to {widgets.count(counts.max())} items a pair",
+        from_to(names),
+        of_how_many(table, part),
         "original space, not the map",
         TAKEN_OUT[state.get("correction")],
         widgets.plain(state.get("slice").replace("=", ": ", 1)) if slice_rows() is not None else "",
@@ -117,7 +138,7 @@ def summary(run: str, names: tuple[str, ...]) -> None:
 
 def _change(values: list[float | None]) -> str:
     """First and last value as `0.01→0.43`; a dash where it was not measured."""
-    words = ["–" if value is None or pd.isna(value) else f"{value:.2f}" for value in values]
+    words = ["–" if value is None or pd.isna(value) else f"{round(value, 2) + 0.0:.2f}" for value in values]
     return "→".join(words if len(words) < 3 else [words[0], words[-1]])
 
 
@@ -203,8 +224,13 @@ def of_selection(run: str, names: tuple[str, ...], rows: tuple[int, ...]) -> Non
     """The card recomputed for a selection of catalogue rows."""
     table = table_of(run, names, rows)
     st.markdown(f"**Number card of these {len(rows):,} items**")
-    st.dataframe(compact(table, "in alignment", names), hide_index=True, height="content")
+    part = shown_part(table, run, names)
+    st.dataframe(compact(table, part, names), hide_index=True, height="content")
     widgets.downloads(table, name="alignment_selection_card")
     widgets.trust_line(
-        f"run {widgets.plain(run)}", f"data set {widgets.plain(loaders.dataset(state.get('dataset')).hash)}"
+        f"run {widgets.plain(run)}",
+        from_to(names),
+        of_how_many(table, part),
+        TAKEN_OUT[state.get("correction")],
+        f"data set {widgets.plain(loaders.dataset(state.get('dataset')).hash)}",
     )

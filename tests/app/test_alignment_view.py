@@ -8,6 +8,7 @@ import re
 import shutil
 import time
 import zipfile
+from itertools import combinations
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -19,8 +20,9 @@ from seminar_core.diagnostics.alignment import open_stage
 from seminar_core.diagnostics.card_table import card_table
 from seminar_core.diagnostics.modality_gap import number_card
 from seminar_core.diagnostics.selection import keep_selection
+from seminar_core.training.finetune import finetune
 from seminar_core.training.pretrain import pretrain
-from seminar_core.training.recipe import PretrainConfig
+from seminar_core.training.recipe import FinetuneConfig, PretrainConfig
 from seminar_core.training.settings import load_config
 from seminar_core.workspace import Workspace
 from tests.app.conftest import words_of
@@ -67,6 +69,30 @@ def test_a_link_with_a_selection_shows_its_rows_and_a_small_one_has_no_card(open
     at = drawn(open_app, tiny_workspace, run="psu", selected=digest)
     words = words_of(at)
     assert "3 items selected" in words and "needs at least 15 items; 3 are selected" in words
+
+
+def test_the_card_of_a_selection_is_of_the_part_that_is_chosen_and_says_how_many(open_app, tmp_path):
+    workspace = Workspace(tmp_path / "workspace")
+    dataset = run_of(workspace, "wide", items=400, people=200)
+    digest = keep_selection(workspace, dataset.hash, np.arange(1, 351))
+    opened = open_stage(workspace, "wide-psu", "after")
+    pairs = [opened.channels.present[a] & opened.channels.present[b] for a, b in combinations("QATI", 2)]
+    for held_out, chosen in (("1", opened.heldout), ("0", ~opened.heldout)):
+        words = words_of(
+            open_app(workspace, "alignment", dataset="wide", run="wide-psu", selected=digest, held_out=held_out)
+        )
+        which = "kept out of alignment" if held_out == "1" else "without those kept out"
+        told = re.findall(rf"before → after · n = \d+ to (\d+) items a pair, {which}", words)
+        assert [int(most) for most in told] == [max((b & chosen)[:n].sum() for b in pairs) for n in (350, 400)], words
+
+
+def test_a_run_without_alignment_says_that_it_kept_no_items_out(open_app, tmp_path):
+    workspace = Workspace(tmp_path / "workspace")
+    make_dataset(workspace, "tiny", people=12, longest=60)
+    config = load_config(FinetuneConfig, None, SMALL, seed=0, device="cpu")
+    finetune(workspace, "tiny", "scratch", model="seminar", config=config)
+    words = words_of(open_app(workspace, "alignment", dataset="tiny", run="scratch"))
+    assert "this run kept no items out of alignment" in words and "too few items were kept out" not in words
 
 
 def test_a_selection_made_elsewhere_is_told(open_app, tiny_workspace):
@@ -132,7 +158,7 @@ def test_the_worklist_has_a_stage_of_its_own(open_app, tiny_workspace):
 
 def run_of(workspace, name, **size):
     """A pretrained run `<name>-psu` of a data set of its own."""
-    dataset = make_dataset(workspace, name, people=12, longest=40, **size)
+    dataset = make_dataset(workspace, name, **({"people": 12, "longest": 40} | size))
     pretrain(workspace, name, f"{name}-psu", config=load_config(PretrainConfig, None, SMALL, seed=0, device="cpu"))
     return dataset
 
@@ -194,3 +220,7 @@ def test_the_small_table_shows_first_and_last_stage_and_dashes_what_was_not_meas
     small = alignment_card.compact(card_table(cards), "in alignment", ("before", "after")).set_index("pair")
     assert small.loc["text > image", "R@10"].endswith("→1.00")
     assert small.loc["attribute > text", "CKA"] == "–→–"
+
+
+def test_a_figure_that_rounds_to_nothing_has_no_sign():
+    assert alignment_card._change([-0.001, 0.34]) == "0.00→0.34" and alignment_card._change([-0.01]) == "-0.01"
