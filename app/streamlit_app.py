@@ -16,7 +16,7 @@ if ROOT not in sys.path:
 
 import streamlit as st  # noqa: E402 - after the environment is set
 
-from app import loaders, state, widgets  # noqa: E402 - after the root is on the path
+from app import background, loaders, state, widgets  # noqa: E402 - after the root is on the path
 
 STATIONS = {
     "data": ("Data", ":material/database:", "What is in this data set, and what is wrong with it?"),
@@ -32,6 +32,7 @@ def station(name: str) -> None:
     title, _, question = STATIONS[name]
     widgets.notices()
     widgets.thread_bar()
+    background.first_run_goes_on(state.get("dataset"))
     st.header(title, anchor=False, help=question)
     if util.find_spec(f"app.views.{name}") is None:
         widgets.empty(f"The station {title} is not there yet.", icon=":material/construction:")

@@ -216,93 +216,10 @@ def open_station(station: str) -> None:
 
 
 def first_run(dataset_name: str) -> None:
-    """Where the data set has no run: offer to train a small one, show it growing, then choose it."""
-    from seminar_core.training import first_run as core
+    """Where the data set has no run: offer to train a small one."""
+    from app import background  # which draws with this module
 
-    if (
-        any(r["run"] for r in loaders.runs(dataset_name) if r.get("kind") == "ranker")
-        and not core.state(loaders.workspace(), dataset_name).live
-    ):
-        return
-
-    @st.fragment(run_every=1.0 if core.state(loaders.workspace(), dataset_name).live else None)
-    def watch() -> None:
-        with explained("first_run"):
-            _first_run_panel(core.advance(loaders.workspace(), dataset_name), dataset_name)
-
-    watch()
-
-
-def _first_run_panel(now: Any, dataset_name: str) -> None:
-    """One state of the first run."""
-    from seminar_core.training import first_run as core
-
-    def start() -> None:
-        core.start(loaders.workspace(), dataset_name)
-
-    with st.container(border=True):
-        if not now.started:
-            st.write(
-                "**No trained run yet.** Alignment and Retrieval need one. A small one takes about two minutes: "
-                f"{core.SECONDS['pretrain']} s of pretraining, {core.SECONDS['finetune']} s of finetuning, codebooks "
-                f"trained on {core.ROWS:,} rows. It happens outside this page."
-            )
-            if st.button("Train a small run now", icon=":material/model_training:", key="first_run_start"):
-                start()
-                st.rerun()
-        elif now.finished:
-            st.rerun()
-        elif now.live:
-            job = now.job
-            share = (now.done + (job["step"] or 0) / max(job["steps"] or 1, 1)) / len(core.STEPS)
-            left = f" · about {job['eta_s']:.0f} s left in this step" if job["eta_s"] else ""
-            st.progress(min(share, 1.0), text=f"{core.SAYS[now.next_step]} · {job['state']}{left}")
-            if st.button("Cancel", key="first_run_cancel", icon=":material/stop_circle:"):
-                jobs_module().cancel(loaders.workspace(), job["job"])
-                st.rerun()
-        else:
-            error = (now.job or {}).get("error") or {}
-            st.warning(f"The first run is {now.job['state']}: {plain(error.get('message', 'it was stopped'))}")
-            if st.button("Start again", key="first_run_again"):
-                start()
-                st.rerun()
-
-
-def job_button(label: str, words: list[str], *, key: str) -> None:
-    """Start a background job and show it until it has ended; then the page is drawn again."""
-    jobs = jobs_module()
-    running = f"job_of_{key}"
-
-    def start() -> None:
-        st.session_state[running] = jobs.start(loaders.workspace(), words)["job"]
-
-    job = st.session_state.get(running)
-    if not job:
-        st.button(label, key=key, type="primary", icon=":material/play_arrow:", on_click=start)
-        return
-
-    @st.fragment(run_every=1.0)
-    def watch() -> None:
-        now = jobs.show(loaders.workspace(), job)
-        if now["state"] in ("queued", "running", "stopping"):
-            st.progress(min((now["step"] or 0) / max(now["steps"] or 1, 1), 1.0), text=f"{job}: {now['state']}")
-            return
-        del st.session_state[running]
-        if now["state"] != "done":
-            error = now["error"] or {}
-            st.session_state[f"failed_{key}"] = str(error.get("message", now["state"]))
-        st.rerun()
-
-    if st.session_state.get(f"failed_{key}"):
-        st.error(plain(st.session_state.pop(f"failed_{key}")))
-    watch()
-
-
-def jobs_module() -> Any:
-    """The background jobs of the core."""
-    from seminar_core.training import jobs
-
-    return jobs
+    background.first_run(dataset_name)
 
 
 def pick_dataset() -> str:

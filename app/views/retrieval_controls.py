@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from app import loaders, state, widgets
+from app import background, loaders, state, widgets
 from app.components.cards import Card, cards
 from seminar_core.contracts import CHANNEL_NAMES, CHANNELS
 from seminar_core.diagnostics.search_answer import answer
@@ -302,7 +302,7 @@ def repaired(run: str, question: Question) -> Iterator[None]:
         widgets.error_panel(error, key="codebooks")
         if "codebooks" in error.message:
             words = ["codebooks", "--run", run, "--spec", question.spec]
-            widgets.job_button("Train these codebooks now", words, key="train_codebooks")
+            background.job_button("Train these codebooks now", words, key="train_codebooks")
 
 
 def further_methods(name: str, run: str, question: Question) -> None:

@@ -1,0 +1,140 @@
+"""Background jobs as pages show them: the first run of a data set at every station, and a button that starts one job.
+
+The jobs run outside the page; what is drawn here is read from their folders and redrawn by itself while one is live.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from app import loaders, widgets
+from seminar_core.training import first_run as core
+from seminar_core.training import jobs
+from seminar_core.training.job_state import LIVE
+
+ENDED = "first_run_ended"
+ENDED_AS = {"stopped": "was stopped", "failed": "failed", "lost": "was lost"}
+
+
+def due(dataset_name: str) -> core.FirstRun:
+    """How far the first run is; starts its next step where what that step makes is not there yet."""
+    now = core.state(loaders.workspace(), dataset_name)
+    if not now.started or now.finished or now.job is not None:
+        return now
+    made = {row["run"]: row for row in loaders.runs(dataset_name)}
+    psu, run = core.names(dataset_name)
+    missing = {
+        "finetune": psu in made and run not in made,
+        "codebooks": run in made and not made[run].get("codebooks"),
+    }
+    return core.advance(loaders.workspace(), dataset_name) if missing.get(now.next_step) else now
+
+
+def first_run_goes_on(dataset_name: str) -> None:
+    """While the first run of the data set is under way, show it and start its next step, at whichever station."""
+    if st.session_state.get(ENDED) == dataset_name:
+        return
+    if dataset_name not in loaders.dataset_names() or not due(dataset_name).live:
+        st.session_state[ENDED] = dataset_name
+        return
+
+    @st.fragment(run_every=1.0)
+    def watch() -> None:
+        with widgets.explained("first_run"):
+            now = due(dataset_name)
+            if not now.live:
+                st.session_state[ENDED] = dataset_name
+                if now.finished:
+                    st.toast("The first run is ready: Alignment and Retrieval can be opened.", icon=":material/check:")
+                st.rerun()
+            with st.container(border=True):
+                what = f"First run, step {now.done + 1} of {len(core.STEPS)}: {core.SAYS[now.next_step]}"
+                progress(now.job or {}, what, key="first_run_cancel", done=now.done, steps=len(core.STEPS))
+
+    watch()
+
+
+def progress(job: dict[str, Any], what: str, *, key: str, done: int = 0, steps: int = 1) -> None:
+    """A live job as a bar with its words and its time left, and a button that stops it.
+
+    Args:
+        job: its row.
+        what: what it is, in fixed words.
+        key: of the button.
+        done, steps: where the job is one of several that follow each other.
+    """
+    share = min((job["step"] or 0) / job["steps"], 1.0) if job["steps"] else 0.0
+    left = f"about {job['eta_s']:.0f} s left in this step" if job["eta_s"] else ""
+    percent = f"{share:.0%}" if job["steps"] else ""
+    message = job["message"] if job["state"] == "running" else job["state"]
+    words = [what, percent, widgets.plain(message), left]
+    st.progress((done + share) / steps, text=" · ".join(word for word in words if word))
+    if job["state"] == "stopping":
+        jobs.enforce(loaders.workspace().job_dir(job["job"]))
+    elif st.button("Cancel", key=key, icon=":material/stop_circle:"):
+        jobs.cancel(loaders.workspace(), job["job"], wait=False)
+        st.rerun(scope="fragment")
+
+
+def first_run(dataset_name: str) -> None:
+    """Where the data set has no run: offer to train a small one; while it grows, every station shows it at the top."""
+    if any(row["run"] for row in loaders.runs(dataset_name) if row.get("kind") == "ranker"):
+        return
+    now = core.state(loaders.workspace(), dataset_name)
+    if now.live:
+        return
+
+    def start() -> None:
+        core.start(loaders.workspace(), dataset_name)
+        st.session_state.pop(ENDED, None)
+
+    with st.container(border=True), widgets.explained("first_run_start"):
+        if not now.started or now.job is None:
+            st.write(
+                "**No trained run yet.** Alignment and Retrieval need one. A small one takes about two minutes: "
+                f"{core.SECONDS['pretrain']} s of pretraining, {core.SECONDS['finetune']} s of finetuning, codebooks "
+                f"trained on {core.ROWS:,} rows. Each step runs outside this page; the next one is started while the "
+                "app is open in a browser, at any station."
+            )
+            asked = st.button("Train a small run now", icon=":material/model_training:", key="first_run_start")
+        else:
+            error = now.job.get("error") or {}
+            step = f"step {now.done + 1} of {len(core.STEPS)}, {core.SAYS[now.next_step]}"
+            why = f": {widgets.plain(error['message'])}" if error.get("message") else ""
+            next_step = f"\n\n**Next:** {widgets.plain(error['hint'])}" if error.get("hint") else ""
+            st.warning(f"The first run {ENDED_AS[now.job['state']]} in {step}{why}.{next_step}")
+            asked = st.button("Start this step again", key="first_run_again")
+        if asked:
+            start()
+            st.rerun()
+
+
+def job_button(label: str, words: list[str], *, key: str) -> None:
+    """Start a background job and show it until it has ended; then the page is drawn again."""
+    running = f"job_of_{key}"
+
+    def start() -> None:
+        st.session_state[running] = jobs.start(loaders.workspace(), words)["job"]
+
+    if st.session_state.get(f"failed_{key}"):
+        st.error(widgets.plain(st.session_state.pop(f"failed_{key}")))
+    job = st.session_state.get(running)
+    if not job:
+        st.button(label, key=key, type="primary", icon=":material/play_arrow:", on_click=start)
+        return
+
+    @st.fragment(run_every=1.0)
+    def watch() -> None:
+        now = jobs.show(loaders.workspace(), job)
+        if now["state"] in LIVE:
+            progress(now, job, key=f"cancel_{key}")
+            return
+        del st.session_state[running]
+        if now["state"] != "done":
+            error = now["error"] or {}
+            st.session_state[f"failed_{key}"] = str(error.get("message") or f"{job} {ENDED_AS[now['state']]}")
+        st.rerun()
+
+    watch()
