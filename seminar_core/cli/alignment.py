@@ -65,8 +65,13 @@ def map_(
     from ..diagnostics.map_store import MapRequest
 
     started = time.perf_counter()
+    map_export.check_out(out, folder=format == "projector")
     known = alignment.stages_of(workspace, run)
-    names = stages.split(",") if stages else [n for n in ("before", "after", "finetuned") if n in known][:2]
+    names = (
+        [name.strip() for name in stages.split(",")]
+        if stages
+        else [n for n in ("before", "after", "finetuned") if n in known][:2]
+    )
     key, layout, dataset = alignment.draw(
         workspace, run, names, request=MapRequest(method=method, seed=seed), progress=report_progress()
     )

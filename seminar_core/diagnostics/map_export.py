@@ -22,11 +22,13 @@ import pyarrow.parquet as pq
 from PIL import Image, UnidentifiedImageError
 
 from ..contracts import CHANNEL_NAMES, CHANNELS
+from ..errors import ExistsError
 from ..files import atomic_directory
 from .map_store import channel_names, stage_names
 from .neighbours import nearest
 from .projection import NEIGHBOURS, Layout
 
+CONFIG = "projector_config.pbtxt"
 SPRITE_SIDE = 8192  # the projector refuses larger sprites
 
 
@@ -49,8 +51,27 @@ def map_table(layout: Layout, item_ids: Sequence[str]) -> pa.Table:
     )
 
 
+def check_out(out: Path, *, folder: bool = False) -> None:
+    """Refuse a place that an export would have to destroy, before anything is drawn.
+
+    Args:
+        out: file to write; with `folder` a projector directory, which replaces an older one and nothing else.
+
+    Raises:
+        ExistsError: a directory where a file is to be, or a directory (or file) that is no projector export.
+    """
+    if folder and out.exists() and not (out / CONFIG).is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise ExistsError(
+            f"{os.path.abspath(out)} holds something that is no projector export and would be replaced",
+            hint="name a directory that does not exist yet",
+        )
+    if not folder and out.is_dir():
+        raise ExistsError(f"{os.path.abspath(out)} is a directory", hint="name a file, such as map.parquet")
+
+
 def write_table(table: pa.Table, out: Path) -> None:
-    """Write Parquet by rename."""
+    """Write Parquet by rename; a directory is refused (`check_out`)."""
+    check_out(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".partial-{uuid.uuid4().hex[:8]}-{out.name}")
     try:
@@ -91,9 +112,11 @@ def write_projector(
         item_ids: id of each catalogue row.
         titles: title of each catalogue row.
         picture: catalogue row -> picture bytes or None.
-        out: directory to make; it is replaced when it exists.
+        out: directory to make; an older projector export is replaced, anything else refused (`check_out`).
         thumbnail: side of a sprite tile in pixels, made smaller when the sprite would exceed `SPRITE_SIDE`.
     """
+    check_out(out, folder=True)
+    out = Path(os.path.abspath(out))
     points = layout.points
     side = math.ceil(math.sqrt(len(points)))
     tile = max(1, min(thumbnail, SPRITE_SIDE // side))
@@ -106,7 +129,7 @@ def write_projector(
                 title = " ".join((titles[row] or "").split())
                 file.write(f"{item_ids[row]}\t{title}\t{CHANNEL_NAMES[channel]}\t{stage}\n")
         _sprite(points.item, points.channel, picture, tile, side).save(partial / "sprite.png")
-        (partial / "projector_config.pbtxt").write_text(
+        (partial / CONFIG).write_text(
             'embeddings {\n  tensor_name: "channels"\n  tensor_path: "vectors.tsv"\n  metadata_path: "metadata.tsv"\n'
             f'  sprite {{ image_path: "sprite.png" single_image_dim: {tile} single_image_dim: {tile} }}\n}}\n',
             encoding="utf-8",

@@ -18,7 +18,7 @@ from seminar_core.contracts import ChannelVectors
 from seminar_core.diagnostics import map_export, map_store, projection
 from seminar_core.diagnostics.channel_set import ChannelSet, from_channel_vectors, mean_query_vectors
 from seminar_core.diagnostics.neighbours import point_neighbours
-from seminar_core.errors import Cancelled, CorruptFileError, EmptyDataError, StaleError, UnknownNameError
+from seminar_core.errors import Cancelled, CorruptFileError, EmptyDataError, ExistsError, StaleError, UnknownNameError
 
 N, D = 60, 8
 
@@ -198,6 +198,22 @@ def test_the_projector_folder_has_matching_rows_and_a_sprite(layout, tmp_path):
     assert lines[1] == "i1\ta title in two lines\tquery\tbefore"
     assert Image.open(tmp_path / "projector" / "sprite.png").size == (8 * 22, 8 * 22)
     assert "single_image_dim: 8" in (tmp_path / "projector" / "projector_config.pbtxt").read_text()
+
+
+def test_an_export_never_replaces_what_is_not_its_own(layout, tmp_path):
+    ids = [""] + [f"i{row}" for row in range(1, N + 1)]
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("years of work")
+    with pytest.raises(ExistsError, match="would be replaced"):
+        map_export.write_projector(layout, ids, ids, lambda row: None, mine, thumbnail=8)
+    with pytest.raises(ExistsError, match="is a directory"):
+        map_export.write_table(map_export.map_table(layout, ids), mine)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    assert (mine / "thesis.txt").read_text() == "years of work"
+    for _ in range(2):
+        map_export.write_projector(layout, ids, ids, lambda row: None, tmp_path / "projector", thumbnail=8)
+    assert (tmp_path / "projector" / "vectors.tsv").is_file()
 
 
 def test_the_exports_as_bytes_are_the_table_and_the_folder(layout):
