@@ -202,6 +202,12 @@ class ResourceError(SeminarError):
     kind = "resource"
 
 
+class FileAccessError(SeminarError):
+    """The operating system refused to read or write a file or directory."""
+
+    kind = "file_access"
+
+
 class NoMemoryError(DeviceError):
     """The device, or this machine, has no room for a step."""
 

@@ -7,6 +7,7 @@ request could not be carried out, 2 wrong usage.
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect
 import json
@@ -25,7 +26,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import typer
 
-from ..errors import SeminarError
+from ..errors import FileAccessError, ResourceError, SeminarError
 from ..files import plain
 from ..progress import Progress, installed
 from ..workspace import Workspace, default_workspace
@@ -73,6 +74,24 @@ def show(answer: Any, indent: int = 0) -> None:
             typer.echo(f"{pad}{key}: {value}")
 
 
+def refused_by_machine(error: OSError | MemoryError) -> SeminarError:
+    """What the operating system refused, as an error with a next step."""
+    if isinstance(error, MemoryError):
+        return ResourceError(
+            f"this machine has not enough memory{f': {error}' if str(error) else ''}",
+            hint="ask for less at once, or close other programs",
+        )
+    names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    where = f"{' -> '.join(names)}: " if names else ""
+    message = f"{where}{error.strerror or error}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return ResourceError(f"no space is left on disk: {message}", hint="free some space, then repeat the command")
+    return FileAccessError(
+        f"a file or directory could not be read or written: {message}",
+        hint="check that the path is what it should be and may be written; --workspace DIR keeps everything elsewhere",
+    )
+
+
 def fail(error: SeminarError, as_json: bool) -> None:
     """Print the error as the caller asked for it and end with status 1."""
     if as_json:
@@ -108,6 +127,13 @@ def command(
                 answer = function(where, **arguments)
             except SeminarError as error:
                 fail(error, as_json)
+            except BrokenPipeError:
+                raise  # nobody listens any more: Click ends quietly
+            except (OSError, MemoryError) as error:
+                if installed() is not None:
+                    raise  # a job tells a full disk and missing memory in its own words, with how to resume
+                logging.getLogger(__name__).debug("refused by the machine", exc_info=error)
+                fail(refused_by_machine(error), as_json)
             else:
                 if as_json:
                     typer.echo(json.dumps(plain(answer), ensure_ascii=False, allow_nan=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 from seminar_core.cli.main import command
 from seminar_core.errors import UnknownRunError
+from seminar_core.progress import reporting_to, silent
 
 
 @pytest.fixture
@@ -41,6 +43,39 @@ def test_a_refusal_is_status_one_with_kind_message_and_hint(application):
     assert result.exit_code == 1
     error = json.loads(result.stdout)["error"]
     assert error["kind"] == "unknown_run" and "'x' is not known" in error["message"] and error["hint"]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "says"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/there/file"), "resource", "/there/file"),
+        (OSError(errno.EROFS, "Read-only file system", "/there/file"), "file_access", "Read-only file system"),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "a", None, "b"), "file_access", "a -> b: Is a directory"),
+        (OSError("without a number"), "file_access", "without a number"),
+        (MemoryError(), "resource", "not enough memory"),
+    ],
+)
+def test_what_the_machine_refuses_is_a_named_error(error, kind, says):
+    app = typer.Typer()
+
+    @command(app, "write")
+    def write(workspace) -> dict:
+        raise error
+
+    result = CliRunner().invoke(app, ["--json"])
+    said = json.loads(result.stdout)["error"]
+    assert result.exit_code == 1 and said["kind"] == kind and says in said["message"] and said["hint"]
+
+
+def test_a_job_keeps_what_the_machine_refused_for_its_own_words():
+    app = typer.Typer()
+
+    @command(app, "write")
+    def write(workspace) -> dict:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with reporting_to(silent):
+        assert isinstance(CliRunner().invoke(app, ["--json"]).exception, OSError)
 
 
 def test_a_refusal_in_words_goes_to_standard_error(application):
