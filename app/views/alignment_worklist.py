@@ -9,9 +9,18 @@ from app import alignment_loaders as sources
 from app import loaders, state, widgets
 from app.components.cards import Card, cards
 from app.views import alignment_map
+from seminar_core.diagnostics.worklist import FEWEST_OF_A_LIFE
 
 SHOWN = 12
 ROWS = 300
+LEFT_OUT = {
+    "items": "fewer than two modalities",
+    "people": f"fewer than {FEWEST_OF_A_LIFE} different items that have every modality",
+}
+MEANING = {
+    "items": "0 = as most, 1 = support at chance",
+    "people": "0 = the modalities find the same items alike, 0.5 = unrelated",
+}
 ODD = {"I": "picture", "T": "text", "A": "attributes", "Q": "queries", "C": "company in lives"}
 
 
@@ -29,8 +38,8 @@ def render(run: str, shown: str, known: tuple[str, ...]) -> None:
             width=200,
             **state.bound("list_stage", options=["", *known]),
         )
-        frame, judged, total = sources.worklist(run, stage, of)
-        frame = filtered(frame) if of == "items" else frame
+        found, judged, total = sources.worklist(run, stage, of)
+        frame = filtered(found) if of == "items" and len(found) else found
     if frame.empty:
         widgets.empty("Nothing to repair here: no row is left by the filter, or none could be judged.")
         return
@@ -43,8 +52,9 @@ def render(run: str, shown: str, known: tuple[str, ...]) -> None:
         f"run {widgets.plain(run)}",
         f"stage {widgets.plain(stage)}",
         f"{widgets.count(judged)} of {widgets.count(total)} {of} judged",
-        f"{widgets.count(total - judged)} left out: fewer than two modalities" if total > judged else "",
-        "disagreement: 0 as most, 1 = support at chance" if of == "items" else "",
+        f"{widgets.count(total - judged)} left out: {LEFT_OUT[of]}" if total > judged else "",
+        f"{widgets.count(len(frame))} match the filter" if len(frame) < len(found) else "",
+        f"disagreement: {MEANING[of]}",
     )
 
 
@@ -79,12 +89,12 @@ def items(frame: pd.DataFrame) -> None:
         alignment_map.select(pd.Series([int(chosen)]).to_numpy(), dataset.hash)
 
     cards([{"cards": first}], key="worklist_cards", on_choose=show, width="16rem")
-    table(frame.drop(columns=["item_row"]), "A card selects its item on the map.")
+    table(frame.drop(columns=["item_row"]).assign(odd=frame["odd"].map(ODD)), "A card selects its item on the map.")
 
 
 def people(frame: pd.DataFrame) -> None:
     """The table of people; a chosen one stays chosen at the other stations."""
-    event = table(frame, "Choosing a row chooses the person.", select=True)
+    event = table(frame, "A chosen row offers the person's life.", select=True)
     if event is not None and event["selection"]["rows"]:
         person = str(frame.iloc[event["selection"]["rows"][0]]["id"])
         if st.button(f"Read the life of {widgets.plain(person)}", icon=":material/timeline:", key="torn_life"):
@@ -101,7 +111,12 @@ def table(frame: pd.DataFrame, says: str, *, select: bool = False):
         key="worklist_table",
         on_select="rerun" if select else "ignore",
         selection_mode="single-row",
-        column_config={"disagreement": st.column_config.ProgressColumn(format="%.2f", min_value=0, max_value=1)},
+        column_config={
+            "id": st.column_config.TextColumn(width="small"),
+            "disagreement": st.column_config.ProgressColumn(format="%.2f", min_value=0, max_value=1, width="small"),
+            "reason": st.column_config.TextColumn(width="large"),
+            "events": st.column_config.NumberColumn(width="small"),
+        },
     )
     more = f" The first {ROWS} of {len(frame):,}; the download has all." if len(frame) > ROWS else ""
     st.caption(says + more)

@@ -11,9 +11,10 @@ import zipfile
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 
-from app.views import alignment_card
+from app.views import alignment_card, alignment_worklist
 from seminar_core.data.dataset import open_dataset
 from seminar_core.data.importers.table import import_table
 from seminar_core.diagnostics.alignment import open_stage
@@ -154,6 +155,21 @@ def test_the_worklist_has_a_stage_of_its_own(open_app, tiny_workspace):
     assert "stage before" in words_of(at)
     at = at.selectbox(key="w_list_stage").select("finetuned").run()
     assert not at.exception and "stage finetuned" in words_of(at)
+
+
+def test_the_worklist_says_who_is_left_out_what_its_score_means_and_what_matches(open_app, tiny_workspace, monkeypatch):
+    at = drawn(open_app, tiny_workspace, run="psu")
+    assert set(at.dataframe[-1].value["odd"]) <= set(alignment_worklist.ODD.values())
+    title = next(title for title in at.dataframe[-1].value["title"] if title)
+    words = words_of(at.text_input(key="worklist_text").input(title).run())
+    assert "0 = as most, 1 = support at chance" in words and " match the filter" in words
+    monkeypatch.setattr(
+        "app.alignment_loaders.worklist",
+        lambda *_: (pd.DataFrame([{"id": "p1", "title": "", "disagreement": 0.3, "reason": "", "events": 9}]), 1, 3),
+    )
+    words = words_of(open_app(tiny_workspace, "alignment", dataset="tiny", run="psu", of="people"))
+    assert "2 left out: fewer than 8 different items that have every modality" in words
+    assert "0.5 = unrelated" in words and "fewer than two modalities" not in words
 
 
 def run_of(workspace, name, **size):
