@@ -43,6 +43,11 @@ def require_share(config: Any, *names: str) -> None:
         require(0 <= value <= 1, name, value, "within 0 and 1")
 
 
+def require_seed(config: Any) -> None:
+    """The seed must be a number that every generator takes."""
+    require(0 <= config.seed < 2**63, "seed", config.seed, "within 0 and 2**63 - 1")
+
+
 def require_one_of(config: Any, name: str, known: Iterable[str]) -> None:
     """The named setting must be one of `known`."""
     value = getattr(config, name)
@@ -296,6 +301,7 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         require_one_of(self, "split", SPLITS)
+        require_seed(self)
 
 
 @dataclass(frozen=True)
@@ -339,6 +345,7 @@ class FinetuneConfig:
     def __post_init__(self) -> None:
         require_one_of(self, "split", SPLITS)
         require_one_of(self, "loss", LOSSES)
+        require_seed(self)
 
 
 def shared_settings(config: PretrainConfig, finetune: FinetuneConfig) -> PretrainConfig:
