@@ -39,15 +39,26 @@ def stage_style(stage: str, position: int) -> tuple[str, str]:
     return STAGE_STYLE.get(stage, OTHER_STAGES[position % len(OTHER_STAGES)])
 
 
+def _panel_titles() -> list[str]:
+    """Titles of the headline metrics, broken so that three stand beside each other on a narrow screen."""
+    return [DEFINITIONS[metric].title.replace(" ", "<br>") for metric in HEADLINE_METRICS]
+
+
+def _dress_panels(figure: go.Figure) -> None:
+    """Height, legend above the titles, and few upright tick labels."""
+    palette.frame(figure, height=480)
+    figure.update_layout(legend_y=1.12, margin_t=84)
+    figure.update_xaxes(nticks=4, tickangle=0)
+
+
 def card_figure(table: pd.DataFrame, part: str, pairs: Sequence[str] = ONE_WAY) -> go.Figure:
     """One panel per metric: each pair's value with its interval at every stage, and a tick where chance is."""
     chosen = table[(table["part"] == part) & table["pair"].isin(pairs) & table["value"].notna()]
     if chosen.empty:
         return palette.empty("No pair of modalities could be compared; the table says why.")
     shown = [pair for pair in pairs if pair in set(chosen["pair"])]
-    titles = [DEFINITIONS[metric].title for metric in HEADLINE_METRICS]
     figure = make_subplots(
-        2, 3, shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.04, vertical_spacing=0.2
+        2, 3, shared_yaxes=True, subplot_titles=_panel_titles(), horizontal_spacing=0.04, vertical_spacing=0.25
     )
     stages = list(dict.fromkeys(chosen["stage"]))
     for at, metric in enumerate(HEADLINE_METRICS):
@@ -70,8 +81,7 @@ def card_figure(table: pd.DataFrame, part: str, pairs: Sequence[str] = ONE_WAY) 
             ),
             **where,
         )
-    palette.frame(figure, height=470)
-    figure.update_layout(legend_y=1.08, margin_t=70)
+    _dress_panels(figure)
     figure.update_yaxes(autorange="reversed")
     return figure
 
@@ -112,8 +122,7 @@ def film_figure(table: pd.DataFrame, steps: Sequence[int], part: str) -> go.Figu
     chosen = table[(table["part"] == part) & table["value"].notna()]
     stages = list(dict.fromkeys(table["stage"]))
     step_of = dict(zip(stages, steps, strict=True))
-    titles = [DEFINITIONS[metric].title for metric in HEADLINE_METRICS]
-    figure = make_subplots(2, 3, subplot_titles=titles, horizontal_spacing=0.07, vertical_spacing=0.2)
+    figure = make_subplots(2, 3, subplot_titles=_panel_titles(), horizontal_spacing=0.07, vertical_spacing=0.25)
     for at, metric in enumerate(HEADLINE_METRICS):
         for line, pair in enumerate(ONE_WAY):
             rows = chosen[(chosen["metric"] == metric) & (chosen["pair"] == pair)]
@@ -134,8 +143,7 @@ def film_figure(table: pd.DataFrame, steps: Sequence[int], part: str) -> go.Figu
                 row=at // 3 + 1,
                 col=at % 3 + 1,
             )
-    palette.frame(figure, height=470)
-    figure.update_layout(legend_y=1.08, margin_t=70)
+    _dress_panels(figure)
     figure.update_xaxes(title_text="training step", row=2)
     return figure
 
@@ -201,6 +209,7 @@ def map_figure(
     figure.update_yaxes(range=[low[1] - room[1], high[1] + room[1]], visible=False, matches="y")
     palette.frame(figure, height=520)
     figure.update_layout(dragmode="lasso", uirevision="alignment-map", legend_y=1.06, margin_t=64)
+    figure.update_layout(legend_itemsizing="constant")  # points may be too small for their shape to be told
     return figure
 
 

@@ -41,6 +41,7 @@ def test_the_plotly_map_carries_catalogue_rows_and_pins_its_axes(layout):
     assert set(texts[0].customdata[texts[0].selectedpoints]) == {3, 5, 7}
     assert "<b>" not in texts[0].text[0]
     assert len({t.marker.symbol for t in figure.data if t.mode == "markers"}) == 4
+    assert figure.layout.legend.itemsizing == "constant", "points of 3 px do not tell their shape"
     assert figure.layout.xaxis.range is not None and figure.layout.xaxis2.matches == "x"
 
 
@@ -67,6 +68,8 @@ def test_the_card_is_drawn_with_intervals_and_chance(stages):
     assert all(t.error_x.array is not None for t in figure.data if t.name == "after")
     film = figures.film_figure(table, [0, 100], "in alignment")
     assert {t.name for t in film.data} >= {"text > image", "attribute > text"}
+    titles = [note.text for note in figure.layout.annotations]
+    assert "Paired<br>cosine" in titles, "three panels stand beside each other on a narrow screen"
     assert figures.card_figure(table, "held out").layout.annotations
 
 
