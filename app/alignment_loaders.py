@@ -186,12 +186,14 @@ NO_ATTRIBUTES = {"item_row", "item", "title", "description", "image_state", "eve
 
 
 def attributes_of(frame: pd.DataFrame) -> list[str]:
-    """Columns of the catalogue that hold few enough different words to colour and to slice by."""
-    return [
-        column
-        for column in frame.columns
-        if column not in NO_ATTRIBUTES and frame[column].dtype.kind in "OTU" and frame[column].nunique() <= MOST_VALUES
-    ]
+    """Columns of the catalogue that hold few enough different words to colour and to slice by, equal ones once."""
+    found: list[str] = []
+    for column in frame.columns:
+        if column in NO_ATTRIBUTES or frame[column].dtype.kind not in "OTU" or frame[column].nunique() > MOST_VALUES:
+            continue
+        if not any(frame[column].equals(frame[other]) for other in found):
+            found.append(column)
+    return found
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

@@ -13,6 +13,7 @@ from app import loaders, state, widgets
 from app.components.alignment_map import alignment_map, courier, payload
 from app.figures import alignment as figures
 from app.views import alignment_badge, alignment_selection
+from seminar_core.contracts import CHANNEL_NAMES
 from seminar_core.diagnostics.map_store import MapRequest
 from seminar_core.diagnostics.neighbours import point_neighbours
 from seminar_core.diagnostics.projection import FIT_LIMIT, Layout
@@ -132,11 +133,12 @@ def pick_colour(layout: Layout, items: payload.MapItems, dataset: str) -> payloa
     frame = sources.items_frame(dataset).reindex(items.rows)
     attributes = sources.attributes_of(frame)
     cosines = {f"cosine {'–'.join(pair)}": at for at, pair in enumerate(_pairs(items))}
+    named = {f"cosine {'–'.join(p)}": f"cosine {' – '.join(CHANNEL_NAMES[c] for c in p)}" for p in _pairs(items)}
     options = ["", *attributes, *cosines, "events"]
     st.selectbox(
         "Colour",
         options,
-        format_func=lambda value: value or "modality",
+        format_func=lambda value: named.get(value, value) or "modality",
         width=220,
         **state.bound("colour", options=options),
     )
@@ -145,7 +147,7 @@ def pick_colour(layout: Layout, items: payload.MapItems, dataset: str) -> payloa
         return payload.colour_by(colour, frame[colour].fillna("").astype(str).to_numpy())
     if colour in cosines:
         return payload.colour_by_number(
-            f"{colour}, last stage", payload.pair_cosines(layout, items)[-1][:, cosines[colour]]
+            f"{named[colour]}, last stage", payload.pair_cosines(layout, items)[-1][:, cosines[colour]]
         )
     if colour == "events" and "events" in frame:
         return payload.colour_by_number("events", frame["events"].to_numpy(float))
@@ -243,12 +245,14 @@ def plotly_map(
         codes = colouring.codes[np.searchsorted(items.rows, layout.points.item)]
         colours = figures.PointColours(codes, colouring.legend)
     stages, of = layout.points.stages, widgets.count(layout.points.of)
+    joined = len(items.rows) if not len(chosen) else len(chosen)
+    lines = f" for {figures.MOST_LINES:,} of {joined:,} items" if joined > figures.MOST_LINES else ""
     widgets.chart(
         figures.map_figure(layout, selected=chosen if len(chosen) else None, titles=dataset.titles, colours=colours),
         name="alignment_map",
         alt=f"Joint map of {len(layout.points):,} of {of} points, one panel for each of {', '.join(stages)}",
         table=lambda: alignment_badge.map_frame(layout, dataset),
-        says="Each item is drawn once per modality; grey lines join an item's modalities. Shape: modality. "
+        says=f"Each item is drawn once per modality; grey lines join an item's modalities{lines}. Shape: modality. "
         f"Colour: {widgets.plain(colouring.title) if colouring else 'modality'}.",
         on_select=changed,
         selection_mode=("lasso", "box", "points"),

@@ -26,7 +26,7 @@ def render(run: str, names: tuple[str, ...], chosen: np.ndarray, dataset: Any) -
     frame = sources.items_frame(dataset.name).reindex(chosen)
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{len(chosen):,} items selected**")
+            st.markdown(f"**{len(chosen):,} {'item' if len(chosen) == 1 else 'items'} selected**")
             st.button("Clear", key="clear_selection", on_click=state.put, kwargs={"selected": ""})
         pictures, rows, statistics, card = st.tabs(["Pictures", "Rows", "Statistics", "Number card"])
         with pictures:

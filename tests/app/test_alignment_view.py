@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from app import alignment_loaders
 from app.views import alignment_card, alignment_worklist
 from seminar_core.data.dataset import open_dataset
 from seminar_core.data.importers.table import import_table
@@ -69,6 +70,8 @@ def test_a_link_with_a_selection_shows_its_rows_and_a_small_one_has_no_card(open
     digest = keep_selection(tiny_workspace, dataset.hash, np.array([2, 3, 5]))
     at = drawn(open_app, tiny_workspace, run="psu", selected=digest)
     words = words_of(at)
+    alone = keep_selection(tiny_workspace, dataset.hash, np.array([4]))
+    assert "1 item selected" in words_of(drawn(open_app, tiny_workspace, run="psu", selected=alone))
     assert "3 items selected" in words and "needs at least 15 items; 3 are selected" in words
 
 
@@ -133,6 +136,19 @@ def test_plotly_colours_by_an_attribute_and_says_so(open_app, tiny_workspace):
     assert "Colour: category" in words_of(at)
     spec = next(json.loads(chart.proto.spec) for chart in at.get("plotly_chart") if "alignment_map" in chart.proto.id)
     assert {"lamp", "chair"} & {trace.get("name") for trace in spec["data"]}
+
+
+def test_plotly_says_how_many_items_are_joined_and_names_a_cosine_in_words(open_app, tiny_workspace, monkeypatch):
+    monkeypatch.setattr("app.figures.alignment.MOST_LINES", 7)
+    words = words_of(drawn(open_app, tiny_workspace, run="psu", drawing="plotly", colour="cosine T–I"))
+    assert "join an item's modalities for 7 of 60 items" in words
+    assert "Colour: cosine text – image, last stage" in words
+
+
+def test_attributes_that_say_the_same_are_offered_once():
+    kinds = ["mugs", None, "tents"] * 4
+    frame = pd.DataFrame({"category": kinds, "categories": kinds, "brand": ["a", "b", "c"] * 4, "events": range(12)})
+    assert alignment_loaders.attributes_of(frame) == ["category", "brand"]
 
 
 def test_a_link_shows_the_card_of_one_value_of_an_attribute(open_app, tmp_path):
