@@ -6,10 +6,12 @@ renamed into it. Interrupted writers leave only a `.partial-*` sibling, which th
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -77,6 +79,21 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def as_os_error(error: Exception, path: Path) -> OSError:
+    """The error of a writer that tells the operating system's number in words alone, as `OSError` with that number.
+
+    safetensors says "(os error 28)" in a class of its own; NumPy says "8 requested and 4 written" when a disk is full.
+    """
+    text = str(error)
+    if found := re.search(r"os error (\d+)", text):
+        number = int(found.group(1))
+    elif re.search(r"\d+ requested and \d+ written", text):
+        number = errno.ENOSPC
+    else:
+        return OSError(f"{path}: {text}")
+    return OSError(number, os.strerror(number), str(path))
+
+
 @contextmanager
 def atomic_directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """Yield a new empty directory that becomes `path` when the block ends well, and vanishes when it does not.
@@ -98,6 +115,10 @@ def atomic_directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
             shutil.rmtree(old, ignore_errors=True)
         else:
             os.replace(partial, path)
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise as_os_error(error, path) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

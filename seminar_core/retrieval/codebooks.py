@@ -20,7 +20,7 @@ from safetensors.numpy import load_file, save_file
 
 from ..contracts import CHANNELS, PAD, ChannelVectors, check_shape
 from ..errors import ConfigError, CorruptFileError, EmptyDataError, MissingFileError, NonFiniteError, StaleError
-from ..files import atomic_directory, read_json, write_json
+from ..files import as_os_error, atomic_directory, read_json, write_json
 from ..progress import Progress, silent
 from .events import pair_keys, pair_vectors
 from .parts import Part, train_part
@@ -233,17 +233,24 @@ def _arrays(part: Part) -> dict[str, np.ndarray]:
 
 
 def save_codebooks(codebooks: Codebooks, path: Path, *, replace: bool = True) -> None:
-    """Write codebooks as a directory that appears at once: meta.json, tables.safetensors, codes.safetensors."""
+    """Write codebooks as a directory that appears at once: meta.json, tables.safetensors, codes.safetensors.
+
+    Raises:
+        OSError: they could not be written (a full disk).
+    """
     with atomic_directory(path, replace=replace) as folder:
         tables = {
             f"{name}.{key}": np.ascontiguousarray(array)
             for name, part in codebooks.parts.items()
             for key, array in _arrays(part).items()
         }
-        owner = {"codebooks": codebooks.identity}
-        save_file(tables, folder / "tables.safetensors", metadata=owner)
         codes = {name: np.ascontiguousarray(array) for name, array in codebooks.codes.items()}
-        save_file({**codes, "pair_key": codebooks.pair_key}, folder / "codes.safetensors", metadata=owner)
+        owner = {"codebooks": codebooks.identity}
+        try:
+            save_file(tables, folder / "tables.safetensors", metadata=owner)
+            save_file({**codes, "pair_key": codebooks.pair_key}, folder / "codes.safetensors", metadata=owner)
+        except SafetensorError as error:
+            raise as_os_error(error, path) from error
         write_json(folder / "meta.json", _meta(codebooks))
 
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..errors import CorruptFileError, MissingFileError, ShapeError, StaleError
-from ..files import atomic_directory, read_json, sha256_of, write_json
+from ..files import as_os_error, atomic_directory, read_json, sha256_of, write_json
 
 WEIGHTS, MOMENTS, STATE = "weights.safetensors", "moments.safetensors", "state.json"
 
@@ -48,12 +48,19 @@ def save_checkpoint(
     counters: Mapping[str, Any],
     fingerprint: Fingerprint,
 ) -> None:
-    """Write a checkpoint at `path`, replacing an older one of that name as a whole."""
+    """Write a checkpoint at `path`, replacing an older one of that name as a whole.
+
+    Raises:
+        OSError: it could not be written (a full disk); the older one is still there.
+    """
     moments, scalars = _split_optimisers(optimisers)
     moments.update(_generator_states())
     with atomic_directory(path, replace=True) as partial:
-        save_file(_own(model.state_dict()), partial / WEIGHTS)
-        save_file(_own(moments), partial / MOMENTS)
+        for name, tensors in ((WEIGHTS, model.state_dict()), (MOMENTS, moments)):
+            try:
+                save_file(_own(tensors), partial / name)
+            except SafetensorError as error:
+                raise as_os_error(error, path) from error
         write_json(
             partial / STATE,
             {

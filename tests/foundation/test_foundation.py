@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from seminar_core.contracts import ChannelVectors, Folded, LifeBatch
 from seminar_core.errors import ExistsError, NonFiniteError, ShapeError, UnknownNameError, UnsafePathError
-from seminar_core.files import append_line, atomic_directory, plain, read_json, read_lines, write_json
+from seminar_core.files import append_line, as_os_error, atomic_directory, plain, read_json, read_lines, write_json
 from seminar_core.workspace import Workspace, default_workspace
 
 
@@ -86,3 +87,23 @@ def test_vectors_that_are_not_finite_are_refused():
         ChannelVectors(item, np.ones((3, 3), bool), np.zeros((2, 4), np.float32), np.ones(2, bool))
     with pytest.raises(NonFiniteError):
         Folded(np.full((1, 4, 2), np.inf, np.float32), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("words", "number"),
+    [
+        ("Error while serializing: I/O error: No space left on device (os error 28)", errno.ENOSPC),
+        ("I/O error: File too large (os error 27)", errno.EFBIG),
+        ("788224 requested and 341984 written", errno.ENOSPC),
+        ("invalid header", None),
+    ],
+)
+def test_a_writers_words_become_the_operating_systems_number(tmp_path, words, number):
+    error = as_os_error(RuntimeError(words), tmp_path / "there")
+    assert error.errno == number and "there" in str(error)
+
+
+def test_a_short_write_of_numpy_is_a_full_disk(tmp_path):
+    with pytest.raises(OSError, match="there") as caught, atomic_directory(tmp_path / "there"):
+        raise OSError("788224 requested and 341984 written")
+    assert caught.value.errno == errno.ENOSPC and not list(tmp_path.iterdir())

@@ -1,12 +1,15 @@
 """Checkpoints round-trip, and refuse what was changed, cut short or made for something else."""
 
+import errno
 import json
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from seminar_core.errors import CorruptFileError, MissingFileError, ShapeError, StaleError
+from seminar_core.training import checkpoint
 from seminar_core.training.checkpoint import Fingerprint, load_weights, resume_from, save_checkpoint
 
 FINGERPRINT = Fingerprint("abc", 3, 2)
@@ -56,6 +59,20 @@ def test_an_older_checkpoint_is_replaced_as_a_whole(saved):
     save_checkpoint(path, model=model, optimisers=[], counters={"step": 9}, fingerprint=FINGERPRINT)
     assert load_weights(path, layer(), FINGERPRINT) == {"step": 9}
     assert not (path / "stray").exists() and [p.name for p in path.parent.iterdir()] == ["best"]
+
+
+def test_a_full_disk_is_told_by_its_number_and_the_older_one_stays(saved, monkeypatch):
+    path, model = saved
+
+    def full(tensors, file):
+        file.write_bytes(b"half")
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        save_checkpoint(path, model=model, optimisers=[], counters={"step": 9}, fingerprint=FINGERPRINT)
+    assert caught.value.errno == errno.ENOSPC and [p.name for p in path.parent.iterdir()] == ["best"]
+    assert load_weights(path, layer(), FINGERPRINT) == {"step": 3}
 
 
 def test_another_width_names_both(saved):
