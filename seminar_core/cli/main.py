@@ -26,7 +26,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import typer
 
-from ..errors import FileAccessError, ResourceError, SeminarError
+from ..errors import Cancelled, FileAccessError, ResourceError, SeminarError
 from ..files import plain
 from ..progress import Progress, installed
 from ..workspace import Workspace, default_workspace
@@ -50,6 +50,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON objec
 WorkspaceOption = Annotated[
     str | None, typer.Option("--workspace", help="Where everything is kept; else $SEMINAR_WORKSPACE, else ./workspace.")
 ]
+
+DUCKDB_INTERRUPTED = "Query interrupted"
+"""What duckdb makes of Ctrl-C."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -127,6 +130,11 @@ def command(
                 answer = function(where, **arguments)
             except SeminarError as error:
                 fail(error, as_json)
+            except (KeyboardInterrupt, RuntimeError) as error:
+                if installed() is not None or (isinstance(error, RuntimeError) and str(error) != DUCKDB_INTERRUPTED):
+                    raise
+                hint = "repeat the command; pretrain and finetune also go on with --resume"
+                fail(Cancelled("interrupted from the keyboard", hint=hint), as_json)
             except BrokenPipeError:
                 raise  # nobody listens any more: Click ends quietly
             except (OSError, MemoryError) as error:

@@ -67,6 +67,28 @@ def test_what_the_machine_refuses_is_a_named_error(error, kind, says):
     assert result.exit_code == 1 and said["kind"] == kind and says in said["message"] and said["hint"]
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("Query interrupted")])
+def test_an_interrupt_from_the_keyboard_is_an_answer_too(error):
+    app = typer.Typer()
+
+    @command(app, "write")
+    def write(workspace) -> dict:
+        raise error
+
+    result = CliRunner().invoke(app, ["--json"])
+    assert result.exit_code == 1 and json.loads(result.stdout)["error"]["kind"] == "cancelled"
+
+
+def test_any_other_failure_of_the_program_is_not_hidden():
+    app = typer.Typer()
+
+    @command(app, "write")
+    def write(workspace) -> dict:
+        raise RuntimeError("a mistake in the program")
+
+    assert isinstance(CliRunner().invoke(app, ["--json"]).exception, RuntimeError)
+
+
 def test_a_job_keeps_what_the_machine_refused_for_its_own_words():
     app = typer.Typer()
 
