@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..contracts import ChannelVectors
-from ..errors import MissingFileError, NotReadyError
+from ..errors import CorruptFileError, MissingFileError, NotReadyError
 from ..files import read_json, write_json
 from ..progress import Progress, silent
 from ..retrieval.codebooks import hash_vectors
@@ -105,9 +105,9 @@ def population(
     path = study.run.path / "population" / f"{spec}.json"
     try:
         kept = read_json(path)
-    except MissingFileError:
-        kept = {}
-    if kept.get("facts") != facts:
+    except (MissingFileError, CorruptFileError):  # what was kept can be measured again
+        kept = None
+    if not isinstance(kept, dict) or kept.get("facts") != facts:
         gaps = item_gaps(study.vectors)
         people = []
         for row in range(study.dataset.n_people):

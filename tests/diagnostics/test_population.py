@@ -52,6 +52,13 @@ def test_what_was_measured_is_kept_until_the_codebooks_change(workspace):
     assert again == first and calls == []
 
 
+@pytest.mark.parametrize("left", ["", '{"facts": {', "[]"])
+def test_what_was_kept_and_is_damaged_is_measured_again(workspace, left):
+    first = population(workspace, "run", spec=COARSE)
+    (workspace.run_dir("run") / "population" / f"{COARSE}.json").write_text(left)
+    assert population(workspace, "run", spec=COARSE) == first
+
+
 def test_a_run_without_codebooks_has_gaps_and_says_why_it_has_no_losses(workspace):
     said = population(workspace, "psu")
     assert "no PQ loss yet" in said["note"]
