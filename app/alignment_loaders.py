@@ -85,6 +85,22 @@ def card(run: str, stage: str, correction: str, rows: tuple[int, ...] | None = N
     return _card(str(loaders.workspace().root), run, stage, run_version(run), correction, rows)
 
 
+@st.cache_data(max_entries=16, show_spinner="Measuring the frozen encoders …")
+def _encoders_card(
+    root: str, run: str, stage: str, version: str, correction: str, rows: tuple[int, ...] | None
+) -> dict[str, Any] | None:
+    from seminar_core.diagnostics import alignment
+
+    chosen = None if rows is None else np.array(rows, np.int32)
+    opened = stage_vectors(run, stage)
+    return alignment.encoders_card(Workspace(Path(root)), opened, items=chosen, apart=True, correction=correction)
+
+
+def encoders_card(run: str, stage: str, correction: str, rows: tuple[int, ...] | None = None) -> dict[str, Any] | None:
+    """Number card of the text and picture encoders that the run was trained on; None without both."""
+    return _encoders_card(str(loaders.workspace().root), run, stage, run_version(run), correction, rows)
+
+
 @st.cache_resource(show_spinner=False)
 def drawings() -> Drawings:
     """Maps that this server is drawing."""

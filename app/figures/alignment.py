@@ -21,7 +21,11 @@ from seminar_core.diagnostics.projection import Layout
 
 from . import palette
 
-STAGE_STYLE = {"before": (palette.GREY, "circle-open"), "after": (palette.BLUE, "circle")}
+STAGE_STYLE = {
+    "before": (palette.GREY, "circle-open"),
+    "after": (palette.BLUE, "circle"),
+    "encoders": (palette.VERMILION, "x"),
+}
 OTHER_STAGES = ((palette.VERMILION, "diamond"), (palette.GREEN, "square"), (palette.PURPLE, "triangle-up"))
 HEADLINE_METRICS = ("paired_cosine", "centroid_gap", "recall@10", "mrr", "knn_overlap", "cka")
 ONE_WAY = ("T>I", "A>T", "A>I", "Q>T", "Q>A", "Q>I")

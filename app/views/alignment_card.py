@@ -11,6 +11,7 @@ from app import alignment_loaders as sources
 from app import loaders, state, widgets
 from app.figures import alignment as figures
 from seminar_core.diagnostics.card_table import CLASSIFIER, DEFINITIONS, card_table, sentence
+from seminar_core.diagnostics.modality_gap import WIDTH_FREE_METRICS
 from seminar_core.diagnostics.neighbours import FEWEST_ITEMS
 
 FEWEST_OF_SLICE = 2 * FEWEST_ITEMS  # a tenth is held out and others lack a modality
@@ -177,6 +178,8 @@ def figure(run: str, names: tuple[str, ...]) -> None:
     rows = slice_rows()
     table = table_of(run, names, rows)
     part = available_part(table)
+    frozen, said = frozen_encoders(run, names[0], rows)
+    table = pd.concat([table, frozen]) if len(frozen) else table
     of = "" if rows is None else f", {widgets.plain(state.get('slice').replace('=', ': ', 1))}"
     st.subheader(f"Number card{of}", anchor=False)
     widgets.chart(
@@ -185,8 +188,20 @@ def figure(run: str, names: tuple[str, ...]) -> None:
         alt=f"Alignment figures of {', '.join(names)} for each pair of modalities with 95 % intervals and chance. "
         + sentence(table, part=part),
         table=table,
-        says=f"{sentence(table, part=part)} Bars: 95 % bootstrap intervals over items; orange ticks: random pairing.",
+        says=f"{sentence(table, part=part)} Bars: 95 % bootstrap intervals over items; orange ticks: random pairing."
+        + said,
     )
+
+
+def frozen_encoders(run: str, stage: str, rows: tuple[int, ...] | None) -> tuple[pd.DataFrame, str]:
+    """What needs no shared space, of the encoders before any training, as rows of the card, and a word about them."""
+    card = sources.encoders_card(run, stage, state.get("correction"), rows)
+    if card is None:
+        return pd.DataFrame(), ""
+    table = card_table({"encoders": card})
+    table = table[table["metric"].isin(WIDTH_FREE_METRICS) & table["pair"].isin(("T>I", "I>T"))]
+    named = " and ".join(widgets.plain(card["encodings"][kind]) for kind in ("text", "image"))
+    return table, f" Encoders: {named} before any training; no shared space, so only k-NN overlap and CKA."
 
 
 def film(run: str, frames: tuple[str, ...]) -> None:

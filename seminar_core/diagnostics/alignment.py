@@ -169,6 +169,36 @@ def card_of(
     return number_card(channels.vectors, channels.present, seed=seed, heldout=heldout, correction=correction)
 
 
+def encoders_card(
+    workspace: Workspace,
+    opened: StageVectors,
+    *,
+    items: np.ndarray | None = None,
+    apart: bool = False,
+    correction: str = "none",
+    seed: int = 0,
+) -> dict[str, Any] | None:
+    """Number card of the frozen encoders' vectors that a run was trained on, with `encodings`; None without both.
+
+    Args:
+        workspace: where the run is.
+        opened: a stage of the run.
+        items: only these catalogue rows.
+        apart: measure the items kept out of alignment apart, as `card_of` does.
+        correction: as in `number_card`.
+        seed: as in `number_card`.
+    """
+    encodings = dict(read_card(existing_run(workspace, opened.run)).encodings)
+    raw = raw_channels(opened.dataset, encodings["text"], encodings["image"])
+    if len(raw.names) < 2:
+        return None
+    chosen = np.ones(len(raw), bool) if items is None else np.isin(raw.rows, items)
+    heldout = opened.heldout[chosen] if apart and opened.heldout is not None else None
+    raw = raw.take(chosen)
+    card = number_card(raw.vectors, raw.present, seed=seed, heldout=heldout, correction=correction)
+    return card | {"encodings": encodings}
+
+
 def gap(
     workspace: Workspace, run: str, stage: str | None = None, *, correction: str = "none", seed: int = 0
 ) -> dict[str, Any]:
@@ -179,11 +209,7 @@ def gap(
         picture encoders' vectors before any training.
     """
     opened = open_stage(workspace, run, stage)
-    card = read_card(existing_run(workspace, opened.run))
-    raw = raw_channels(opened.dataset, card.encodings["text"], card.encodings["image"])
-    encoders = None
-    if len(raw.names) == 2:
-        encoders = number_card(raw.vectors, raw.present, seed=seed) | {"encodings": dict(card.encodings)}
+    encoders = encoders_card(workspace, opened, seed=seed)
     answer = {"run": run, "stage": opened.stage, "stages": list(stages_of(workspace, run)), "step": opened.step}
     return answer | card_of(opened, correction=correction, seed=seed) | {"encoders": encoders}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -63,6 +64,16 @@ def test_the_page_shows_card_map_badge_and_worklist(open_app, tiny_workspace):
     assert "**UMAP**" in words
     assert len(at.get("plotly_chart")) == 1 and len(at.get("bidi_component")) >= 3
     assert "judged" in words
+
+
+def test_the_figure_shows_the_frozen_encoders_where_no_shared_space_is_needed(open_app, tiny_workspace):
+    at = drawn(open_app, tiny_workspace, run="psu", held_out="0")
+    spec = json.loads(next(chart.proto.spec for chart in at.get("plotly_chart")))
+    lines = [trace for trace in spec["data"] if trace["name"] == "encoders"]
+    values = [np.frombuffer(base64.b64decode(trace["x"]["bdata"]), trace["x"]["dtype"]) for trace in lines]
+    shown = [int(np.isfinite(panel).sum()) for panel in values]
+    assert shown == [0, 0, 0, 0, 1, 1], "text > image in the panels k-NN overlap and CKA"
+    assert "before any training; no shared space" in words_of(at)
 
 
 def test_a_link_with_a_selection_shows_its_rows_and_a_small_one_has_no_card(open_app, tiny_workspace):

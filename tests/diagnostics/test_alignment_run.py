@@ -77,6 +77,18 @@ def test_gap_answers_the_documented_keys(workspace, capsys):
     assert {"modality_classifier_accuracy", "heldout", "encoders"} <= set(card)
 
 
+def test_the_encoders_are_measured_on_the_items_asked_for_and_the_held_out_apart(workspace):
+    opened = alignment.open_stage(workspace, "run", "before")
+    everything = alignment.encoders_card(workspace, opened)
+    raw = alignment.raw_channels(opened.dataset, **everything["encodings"])
+    assert everything["n_items"] == opened.dataset.n_items and everything["heldout"] is None
+    rows = raw.rows[:40]
+    some = alignment.encoders_card(workspace, opened, items=rows, apart=True)
+    assert some["n_items"] == 40 - opened.heldout[:40].sum()
+    both = raw.present["T"] & raw.present["I"] & ~opened.heldout
+    assert some["pairs"]["T>I"]["cka"]["n"] == both[:40].sum()
+
+
 def test_the_worklists_answer_rows_with_reasons(workspace, capsys):
     rows = answer(capsys, workspace, "worklist", "--run", "psu", "--limit", "5")["rows"]
     assert len(rows) == 5 and {"id", "title", "disagreement", "reason"} <= set(rows[0])
