@@ -94,4 +94,11 @@ def pick(run: str) -> tuple[str, ...]:
             "" if len(frames) > 2 else "train with keep_every=N to keep more checkpoints for the film",
         )
         return tuple(frames)
-    return tuple(stage for stage in known if stage in state.get("stages"))
+    shown = tuple(stage for stage in known if stage in state.get("stages"))
+    strange = [stage for stage in state.get("stages") if stage not in known]
+    if strange:
+        shown = shown or tuple(known[:2])
+        widgets.trust_line(
+            f"run {widgets.plain(run)} has no stage {widgets.plain(', '.join(strange))}: showing {' and '.join(shown)}"
+        )
+    return shown

@@ -110,6 +110,12 @@ def test_a_run_without_alignment_says_that_it_kept_no_items_out(open_app, tmp_pa
     assert "this run kept no items out of alignment" in words and "too few items were kept out" not in words
 
 
+def test_a_stage_that_the_run_does_not_have_is_named_and_others_are_shown(open_app, tiny_workspace):
+    words = words_of(drawn(open_app, tiny_workspace, run="psu", stages="finetuned"))
+    assert "run psu has no stage finetuned: showing before and after" in words
+    assert "Choose at least one stage" not in words and "(before) to" in words
+
+
 def test_a_selection_made_elsewhere_is_told(open_app, tiny_workspace):
     at = drawn(open_app, tiny_workspace, run="psu", selected="0123456789ab")
     assert "is not known here for this version of the data" in words_of(at)
