@@ -84,15 +84,18 @@ def describe_failure(error: BaseException) -> dict[str, str]:
 
 
 class Eta:
-    """Time left, from the speed of the present phase; a phase is one (message, total)."""
+    """Time left, from the speed of the present phase; a phase is one message, whatever it says after a comma or colon.
+
+    The total may move: a training that ends by time says how many steps it will afford at its present pace.
+    """
 
     def __init__(self) -> None:
-        self._phase: tuple[str, int] | None = None
+        self._phase: str | None = None
         self._origin = (0.0, 0)
 
     def update(self, done: int, total: int, message: str, now: float) -> float | None:
         """Seconds left; None until the phase has moved on."""
-        phase = (message.split(":")[0].split(",")[0].rstrip("0123456789. "), total)
+        phase = message.split(":")[0].split(",")[0].rstrip("0123456789. ")
         if phase != self._phase or done < self._origin[1]:
             self._phase, self._origin = phase, (now, done)
         since, first = self._origin

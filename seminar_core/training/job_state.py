@@ -23,7 +23,7 @@ from typing import Any
 
 import psutil
 
-from ..errors import ConfigError, MissingFileError, UnknownNameError
+from ..errors import ConfigError, CorruptFileError, MissingFileError, UnknownNameError
 from ..files import read_json, write_json
 
 COMMANDS = ("import", "encode", "pretrain", "finetune", "evaluate", "codebooks", "map", "reproduce", "bench")
@@ -162,11 +162,19 @@ def write_status(job_dir: Path, status: JobStatus) -> None:
 
 
 def read_status(job_dir: Path) -> JobStatus:
-    """Read the status as its process wrote it; a job that has not been written yet is queued."""
+    """Read the status as its process wrote it; a job that has not been written yet is queued.
+
+    Raises:
+        CorruptFileError: it is no JSON object.
+    """
     try:
         values = read_json(job_dir / "status.json")
     except MissingFileError:
         return JobStatus()
+    if not isinstance(values, dict):
+        raise CorruptFileError(
+            f"{job_dir / 'status.json'} is no JSON object", hint="delete the job's folder and start the job again"
+        )
     known = {f.name for f in fields(JobStatus)}
     return JobStatus(**{key: value for key, value in values.items() if key in known})
 

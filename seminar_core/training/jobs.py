@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import ExistsError, NotReadyError, SeminarError, UnknownJobError
-from ..workspace import Workspace
+from ..errors import CorruptFileError, ExistsError, NotReadyError, SeminarError, UnknownJobError
+from ..workspace import Workspace, checked_name
 from . import smaller_batch as smaller
 from .engines import engine_named
 from .job_state import (
@@ -82,11 +82,15 @@ def start(
         ConfigError: processes and nodes that do not fit together, the command or the engine.
         ExistsError: a live job makes the same run already, so a second press of the button changes nothing.
         NotReadyError: the engine refuses.
+        UnsafePathError: the run or data set that it is to make has a name that would leave the workspace.
     """
     words = tuple(word for word in words if word != "--json")
     count = threads or int(os.environ.get("OMP_NUM_THREADS") or 1)
     engine_named(engine)
     spec = JobSpec(words, str(workspace.root), engine, os.getcwd(), count, time.time(), processes, nodes)
+    for option, what in (("run", "run"), ("name", "data set")):
+        if (name := spec.option(option)) is not None:
+            checked_name(name, what)
     workspace.jobs.mkdir(parents=True, exist_ok=True)
     with locked(workspace.jobs / ".slots" / "start.lock"):
         refuse_twice(workspace, spec)
@@ -136,8 +140,11 @@ def wait_for_process(job_dir: Path, spec: JobSpec, seconds: float = 10.0) -> Non
 
 
 def row(job_dir: Path) -> dict[str, Any]:
-    """What is known of one job, as `jobs list` answers, and more."""
-    status = read_status(job_dir)
+    """What is known of one job, as `jobs list` answers, and more; one whose status is damaged has failed with that."""
+    try:
+        status = read_status(job_dir)
+    except CorruptFileError as broken:
+        status = JobStatus(state="failed", error=broken.as_dict(), message="its status is damaged")
     facts: dict[str, Any] = dict.fromkeys(("command", "run", "engine", "dataset", "created_s", "smaller_batch"))
     facts |= {"processes": 1, "nodes": 1}
     facts["words"] = []

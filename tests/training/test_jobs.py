@@ -12,7 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from seminar_core.errors import ConfigError, ExistsError, NotReadyError, UnknownJobError, UnknownNameError
+from seminar_core.errors import (
+    ConfigError,
+    CorruptFileError,
+    ExistsError,
+    NotReadyError,
+    UnknownJobError,
+    UnknownNameError,
+    UnsafePathError,
+)
 from seminar_core.training import engines, jobs
 from seminar_core.training.job_process import Eta
 from seminar_core.training.job_state import (
@@ -219,6 +227,27 @@ def test_unknown_commands_and_engines_are_refused_with_the_known_ones(workspace:
     assert jobs.rows(workspace) == []
 
 
+@pytest.mark.parametrize("option", ["--run", "--name"])
+def test_a_name_that_leaves_the_workspace_is_refused_before_anything_starts(workspace: Workspace, option: str):
+    with pytest.raises(UnsafePathError, match=r"'\.\./x' is not allowed"):
+        jobs.start(workspace, ["import", "table", "there", option, "../x"])
+    assert jobs.rows(workspace) == []
+
+
+@pytest.mark.parametrize("left", ["", '{"state": "run', "[]"])
+def test_a_damaged_status_is_that_jobs_failure_and_stops_no_other(workspace: Workspace, left: str):
+    broken = jobs.start(workspace, words("a", steps=3))["job"]
+    wait_until(workspace, broken, "done")
+    (workspace.job_dir(broken) / "status.json").write_text(left)
+    other = jobs.start(workspace, words("b", steps=3))["job"]
+    wait_until(workspace, other, "done")
+    first, second = jobs.rows(workspace)
+    assert (first["state"], first["error"]["kind"], first["run"]) == ("failed", "corrupt_file", "a")
+    assert second["state"] == "done"
+    with pytest.raises(CorruptFileError, match=r"status\.json"):
+        jobs.resume(workspace, broken)
+
+
 def test_options_are_read_from_the_words():
     spec = JobSpec(("finetune", "--run=a", "--device", "cuda", "--run", "b"), "/w")
     assert (spec.run, spec.device, spec.option("from")) == ("b", "cuda", None)
@@ -255,6 +284,14 @@ def test_time_left_follows_the_speed_of_the_present_phase():
     assert eta.update(50, 100, "reading", 5.0) == pytest.approx(5.0)
     assert eta.update(1, 40, "training", 6.0) is None
     assert eta.update(11, 40, "training", 16.0) == pytest.approx(29.0)
+
+
+def test_time_left_is_told_where_the_number_of_steps_follows_the_pace():
+    eta = Eta()
+    assert eta.update(1, 400, "training, loss 2.900", 0.0) is None
+    assert eta.update(11, 390, "training, loss 2.800", 10.0) == pytest.approx(379.0)
+    assert eta.update(21, 385, "training, loss 2.700", 20.0) == pytest.approx(364.0)
+    assert eta.update(1, 50, "training", 30.0) is None  # begins again
 
 
 @pytest.mark.parametrize(
