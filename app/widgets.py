@@ -31,12 +31,17 @@ STYLE = """<style>
 @media (max-width: 640px) { .stMainBlockContainer { padding-left: .8rem; padding-right: .8rem; } }
 </style>"""
 # What an error's kind offers as its next step: label, and the choices to change.
+DEFAULTS: tuple[str, dict[str, Any]] = (
+    "Back to the default settings",
+    {"k": 50, "shortlist": 4, "weights": (), "mask": (), "head": "", "at": ""},
+)
 NEXT_STEPS: dict[str, tuple[str, dict[str, Any]]] = {
     "unknown_dataset": ("Use the bundled sample", {"dataset": loaders.SAMPLE, "run": "", "person": "", "item": ""}),
     "unknown_run": ("Choose another run", {"run": ""}),
     "unknown_person": ("Choose another person", {"person": "", "at": "", "item": ""}),
     "unknown_item": ("Go back to the person's next item", {"item": ""}),
-    "config": ("Back to the default settings", {"k": 50, "shortlist": 4, "weights": (), "mask": (), "head": ""}),
+    "config": DEFAULTS,
+    "channel_weights": DEFAULTS,
 }
 
 

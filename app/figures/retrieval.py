@@ -28,6 +28,9 @@ from .palette import (
     shown,
 )
 
+LEAST_LOSS = 0.001  # the axis of PQ loss reaches at least so far, so that no loss at all lies at its foot
+# Stage of a measured specification: what the legend says, and the ending of its marker's name.
+STAGES = {"scan": ("scan alone", "-open"), "refine": ("shortlist refined", "")}
 COLUMNS = (
     "event",
     "verdict",
@@ -182,7 +185,7 @@ def lanes(
     figure.update_layout(margin={"l": 84, "b": 44})
     figure.update_xaxes(range=list(span), automargin=False)
     ticks = [-1, -0.5, 0, 0.5, 1, 1.35]
-    labels = [f"{abs(v) * top:.2f}" for v in ticks[:-1]] + ["first stage"]
+    labels = [f"{abs(v) * top:.2g}" for v in ticks[:-1]] + ["first stage"]
     figure.update_yaxes(
         tickvals=ticks,
         ticktext=labels,
@@ -247,32 +250,38 @@ def errors(channel: dict[str, float], subspace: Sequence[float], names: dict[str
     return figure
 
 
-def budget(rows: pd.DataFrame, *, x: str, current: str, suggestion: str = "") -> go.Figure:
+def budget(
+    rows: pd.DataFrame, *, x: str, current: tuple[str, str], suggestion: tuple[str, str] = ("", "")
+) -> go.Figure:
     """Recall and attention mass of every specification against bytes per event or latency, the current one marked.
 
     Args:
-        rows: `spec`, `bytes_per_event`, `latency_us`, `recall`, `attention_mass`.
+        rows: `spec`, `stage`, `bytes_per_event`, `latency_us`, `recall`, `attention_mass`.
         x: the column on the horizontal axis: `bytes_per_event` or `latency_us`.
-        current: specification that is set now.
-        suggestion: specification that the frontier suggests.
+        current: specification and stage (`scan` or `refine`) that are set now.
+        suggestion: specification and stage that the frontier suggests.
     """
     if rows.empty:
         return empty("No specification has been measured on this run yet.")
     rows = rows.sort_values(x)
     figure = go.Figure()
     for number, (column, name) in enumerate((("recall", "recall@K"), ("attention_mass", "attention mass"))):
-        figure.add_scatter(
-            x=rows[x],
-            y=rows[column],
-            name=name,
-            mode="lines+markers",
-            line={"color": SERIES[number], "dash": DASHES[number], "shape": "linear"},
-            marker={"symbol": SYMBOLS[number], "size": 9},
-            text=[shown(s, 40) for s in rows.spec],
-            hovertemplate="%{text}<br>%{x:.3g}: %{y:.3f}<extra>" + name + "</extra>",
-        )
-    for spec, label, symbol in ((current, "current", "star"), (suggestion, "suggested", "hexagram-open")):
-        here = rows[rows.spec == spec]
+        for stage, (says, hollow) in STAGES.items():
+            part = rows[rows.stage == stage]
+            if part.empty:
+                continue
+            figure.add_scatter(
+                x=part[x],
+                y=part[column],
+                name=f"{name}, {says}",
+                mode="lines+markers",
+                line={"color": SERIES[number], "dash": DASHES[number], "width": 1},
+                marker={"symbol": f"{SYMBOLS[number]}{hollow}", "size": 9},
+                text=[shown(s, 40) for s in part.spec],
+                hovertemplate="%{text}<br>%{x:.3g}: %{y:.3f}<extra>" + f"{name}, {says}</extra>",
+            )
+    for (spec, stage), label, symbol in ((current, "current", "star"), (suggestion, "suggested", "hexagram-open")):
+        here = rows[(rows.spec == spec) & (rows.stage == stage)]
         if len(here):
             figure.add_scatter(
                 x=here[x],
@@ -325,4 +334,6 @@ def population(people: pd.DataFrame, *, chosen: int | None = None, x: str = "eve
         )
     frame(figure, height=380, x="events in the life (log)", y="PQ loss (1 - attention mass)")
     figure.update_xaxes(type="log")
+    low, high = min(0.0, float(known.pq_loss.min())), max(float(known.pq_loss.max()), LEAST_LOSS)
+    figure.update_yaxes(range=[low - 0.05 * (high - low), high + 0.05 * (high - low)])
     return figure

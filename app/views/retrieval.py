@@ -6,6 +6,7 @@ This module lays the page out and draws the answer; `retrieval_controls` chooses
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from app.views import retrieval_controls as controls
 from app.views import retrieval_evidence as evidence
 from seminar_core.diagnostics.search_answer import answer
 from seminar_core.diagnostics.search_trace import Question, Trace
+from seminar_core.errors import SeminarError
 
 SHOWN = 8
 FIGURES = {"lanes": "Where in the life", "rank_shift": "Rank shift", "scores": "Score against score"}
@@ -40,7 +42,10 @@ def render() -> None:
     if not run:
         run = controls.only_run(name)
     if not run:
-        widgets.empty("Retrieval needs a trained run of this data set. Choose one at the top of the page.")
+        widgets.empty(
+            "Retrieval needs a trained run of this data set"
+            + (": choose one at the top of the page." if loaders.runs(name) else ", and there is none yet.")
+        )
         widgets.first_run(name)
         return
     if state.get("run"):
@@ -72,6 +77,7 @@ def page(name: str, run: str, question: Question, top: st.delta_generator.DeltaG
             "there is nothing to retrieve. "
             "Look from a later event, or from the end of the life."
         )
+        controls.left_out(question)
         st.button("Look from the end of the life", key="look_end", on_click=state.put, kwargs={"at": "end"})
         return
     with top:
@@ -89,7 +95,7 @@ def headline(run: str, question: Question, found: Trace, said: dict[str, Any]) -
     before = controls.previous(question)
     other = None
     if before is not None:
-        with widgets.explained("previous"):
+        with suppress(SeminarError):  # what was wrong with the setting before has been said, and is over
             other = answer(loaders.study(run), loaders.trace(run, before))
     with st.container(horizontal=True, key="headline"):
         for label, key, style, help_text in METRICS:

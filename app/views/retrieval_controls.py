@@ -57,10 +57,10 @@ def target(name: str, run: str, person: str) -> Question | None:
     question = Question(person, "", query=state.get("query") or None, at=state.get("at") or None)
     with st.container(border=True, key="target"):
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            ways = WAYS
-            st.segmented_control(
-                "Target", ways, required=True, wrap=True, default=WAYS[1] if state.get("item") else WAYS[0], key="way"
-            )
+            st.session_state.setdefault("way", WAYS[1] if state.get("item") else WAYS[0])
+            if state.get("item") and st.session_state["way"] == WAYS[0]:
+                st.session_state["way"] = WAYS[1]
+            st.segmented_control("Target", WAYS, required=True, wrap=True, key="way", on_change=chose_way)
             st.text_input("with the query", placeholder="type any query", width=220, **state.bound("query"))
             st.text_input("seen from event", placeholder="last", width=120, **state.bound("at"))
         way = st.session_state["way"]
@@ -78,6 +78,12 @@ def target(name: str, run: str, person: str) -> Question | None:
         row = dataset.item_row(item)
         target_card(name, row, own=not state.get("item"))
     return replace(question, item=item)
+
+
+def chose_way() -> None:
+    """Asking for the true next item lets a chosen one go."""
+    if st.session_state["way"] == WAYS[0]:
+        state.put(item="", event=())
 
 
 def find_item(name: str) -> None:
@@ -212,7 +218,8 @@ def weights(study: Any) -> None:
     """Four sliders that start at the run's own weights."""
     own = study.own_weights()
     used = state.get("weights") or tuple(float(w) for w in own)
-    total = sum(used) or 1.0
+    masked = state.get("mask")
+    total = sum(w for c, w in zip(CHANNELS, used, strict=True) if c not in masked) or 1.0
 
     def changed() -> None:
         state.put(weights=tuple(round(float(st.session_state[f"weight_{c}"]), 2) for c in CHANNELS))
@@ -221,7 +228,7 @@ def weights(study: Any) -> None:
         for channel, value in zip(CHANNELS, used, strict=True):
             st.session_state[f"weight_{channel}"] = float(np.clip(round(value, 2), 0, 1))
             st.slider(
-                f"{CHANNEL_NAMES[channel].capitalize()} · {value / total:.0%}",
+                f"{CHANNEL_NAMES[channel].capitalize()} · {'masked' if channel in masked else f'{value / total:.0%}'}",
                 0.0,
                 1.0,
                 step=0.01,
@@ -288,6 +295,8 @@ def say(value: Any, field: str = "") -> str:
     """A setting's value in words."""
     if value is None or value == ():
         return UNSET.get(field, "none")
+    if field in ("hide_from_s", "hide_to_s"):
+        return f"{widgets.times(np.array([value]), state.get('zone'))[0]:%Y-%m-%d %H:%M}"
     if isinstance(value, tuple):
         return ", ".join(f"{v:g}" if isinstance(v, float) else CHANNEL_NAMES.get(v, str(v)) for v in value)
     return f"{value:g}" if isinstance(value, float) else str(value)

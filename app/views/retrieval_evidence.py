@@ -9,7 +9,7 @@ import streamlit as st
 from app import loaders, state, widgets
 from app.figures import retrieval as figures
 from seminar_core.contracts import CHANNEL_NAMES, CHANNELS
-from seminar_core.diagnostics.search_trace import Question, Trace
+from seminar_core.diagnostics.search_trace import SHORTLIST, Question, Trace
 
 MOST_LISTED = 200
 LOST_IN = {
@@ -61,11 +61,11 @@ def explanation(run: str, question: Question, event: str, label: str, *, drawn: 
         st.caption(f"Code: {code}{' …' if len(said['code']) > 64 else ''}")
         if shared:
             st.caption(
-                f"{len(shared)} other events of this life have the same code: "
+                f"{len(shared)} events with another item or query have the same code and cannot be told from it: "
                 f"{widgets.plain(', '.join(shared[:12]))}{' …' if len(shared) > 12 else ''}"
             )
         else:
-            st.caption("No other event of this life has the same code.")
+            st.caption("No event of this life with another item or query has the same code.")
         if not (drawn or st.toggle("Figures: contributions and errors", key=f"why_figures_{event}")):
             return
         left, right = st.columns(2)
@@ -115,10 +115,15 @@ def budget_figure(run: str, question: Question, person: str) -> None:
     rows = pd.DataFrame(said["rows"])
     x = "bytes_per_event" if st.session_state["budget_by"] == "bytes" else "latency_us"
     suggestion = said.get("suggestion") or {}
-    spec = suggestion.get("spec", "") if isinstance(suggestion, dict) else str(suggestion)
+    spec = suggestion.get("spec", "")
     crossover = said.get("crossover_length")
     widgets.chart(
-        figures.budget(rows, x=x, current=question.spec, suggestion=spec),
+        figures.budget(
+            rows,
+            x=x,
+            current=(question.method or question.spec, {0.0: "scan", SHORTLIST: "refine"}.get(question.shortlist, "")),
+            suggestion=(spec, suggestion.get("stage", "")),
+        ),
         name="budget",
         alt=f"Recall and attention mass of {len(rows)} specifications against {x}.",
         table=rows,
@@ -151,7 +156,8 @@ def population(name: str, run: str, person: str) -> None:
                     state.another_person(str(people.person[ids[0]]), item="", query="")
 
             known = people.pq_loss.dropna()
-            says = f"{len(known):,} of {len(people):,} people" + (
+            setting = f"at {widgets.plain(said['spec'])}, the run's own K and a shortlist of {SHORTLIST:g}K"
+            says = f"{len(known):,} of {len(people):,} people {setting}" + (
                 f"; half lose at most {known.median():.2%} of the attention mass, nine of ten at most "
                 f"{known.quantile(0.9):.2%}"
                 if len(known)

@@ -169,7 +169,7 @@ def moment(study: Study, question: Question) -> Moment:
     else:
         if not (at.isascii() and at.isdecimal() and len(at) < 19) or int(at) >= len(life):
             raise ConfigError(
-                f"--at {at!r} is no event of person {question.person!r}, whose events are 0 to {len(life) - 1}",
+                f"{at!r} is no event of person {question.person!r}, whose events are 0 to {len(life) - 1}",
                 hint="give a position in the life, or `end` for the whole life",
             )
         at = str(int(at))

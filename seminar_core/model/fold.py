@@ -66,7 +66,8 @@ def explicit_weights(weights: Sequence[float]) -> np.ndarray:
         )
     if given.sum() == 0:
         raise ChannelWeightsError(
-            "all four weights are zero, so nothing is left to compare", hint="give one a positive weight"
+            "all four weights are zero, so nothing is left to compare",
+            hint="give a channel that is not masked a positive weight",
         )
     return given / given.sum()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from app.figures import retrieval as figures
@@ -201,3 +202,81 @@ def test_another_run_stands_beside_the_first(open_app, tiny_workspace, tmp_path)
 def test_an_unknown_second_target_is_explained_and_the_page_goes_on(open_app, tiny_workspace):
     at = open_app(tiny_workspace, "retrieval", **HERE, item_b="i999")
     assert not at.exception and "item 'i999' is not known" in words_of(at) and charts_of(at) == 1
+
+
+def test_asking_for_the_true_next_item_lets_a_chosen_one_go(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "retrieval", **HERE, item="i3")
+    way = next(control for control in at.get("button_group") if control.key == "way")
+    assert way.value == "Find an item"
+    way.set_value("True next item").run()
+    assert "item" not in at.query_params and not at.exception
+    assert cards_of(at, "target_card")[0]["note"] == "what the person really met next"
+
+
+def test_what_was_wrong_with_the_setting_before_is_not_said_of_the_present_one(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "retrieval", **HERE)
+    moment = next(field for field in at.text_input if field.label == "seen from event")
+    moment.set_value("900").run()
+    assert any("is no event of person" in error.value.replace("\\", "") for error in at.error)
+    next(field for field in at.text_input if field.label == "seen from event").set_value("5").run()
+    assert not at.error and at.metric
+
+
+def test_a_left_out_period_is_told_in_dates(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "retrieval", **HERE, hide_from_s="1", hide_to_s="1700000000")
+    at.button(key="put_back").click().run()
+    said = next(info.value for info in at.info).replace("\\", "")
+    assert "left out from: 1970-01-01 00:00 → none; left out to: 2023-11-14 22:13 → none" in said
+
+
+def test_a_period_that_leaves_nothing_can_be_put_back(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "retrieval", **HERE, hide_from_s="1")
+    assert "outside the left-out period" in words_of(at)
+    at.button(key="put_back").click().run()
+    assert at.metric and "hide_from_s" not in at.query_params
+
+
+def test_a_masked_channel_has_no_share_of_the_weights(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "retrieval", **HERE, mask="Q,I", weights="0.5,0.3,0.1,0.1")
+    labels = {slider.key: slider.label for slider in at.slider}
+    assert labels["weight_Q"] == "Query · masked" and labels["weight_I"] == "Image · masked"
+    assert labels["weight_A"] == "Attribute · 75%" and labels["weight_T"] == "Text · 25%"
+    at = open_app(tiny_workspace, "retrieval", **HERE, mask="Q,A,T,I")
+    assert any("not masked" in error.value for error in at.error)
+    next(button for button in at.button if button.label == "Back to the default settings").click().run()
+    assert at.metric and "mask" not in at.query_params
+
+
+def test_without_any_run_retrieval_does_not_ask_to_choose_one(open_app, tiny_workspace, tmp_path):
+    workspace = Workspace(tmp_path / "workspace")
+    shutil.copytree(tiny_workspace.datasets, workspace.datasets)
+    at = open_app(workspace, "retrieval", dataset="tiny")
+    assert "there is none yet" in words_of(at) and "choose one at the top" not in words_of(at)
+
+
+def test_the_budget_marks_the_present_stage_and_only_it():
+    row = {"spec": "A", "bytes_per_event": 16.0, "latency_us": 5.0}
+    rows = pd.DataFrame(
+        [
+            {**row, "stage": "scan", "recall": 0.8, "attention_mass": 0.9},
+            {**row, "stage": "refine", "recall": 1.0, "attention_mass": 1.0},
+        ]
+    )
+    figure = figures.budget(rows, x="bytes_per_event", current=("A", "scan"), suggestion=("A", "refine"))
+    marks = {trace.name: list(trace.y) for trace in figure.data}
+    assert marks["current"] == [0.8] and marks["suggested"] == [1.0]
+    assert marks["recall@K, scan alone"] == [0.8] and marks["recall@K, shortlist refined"] == [1.0]
+    assert "current" not in {trace.name for trace in figures.budget(rows, x="latency_us", current=("A", "")).data}
+
+
+def test_no_loss_at_all_lies_at_the_foot_of_its_axis():
+    people = pd.DataFrame({"person": ["a", "b"], "events": [5, 9], "gap": [0.1, 0.2], "pq_loss": [0.0, 0.0]})
+    low, high = figures.population(people).layout.yaxis.range
+    assert -0.0005 < low < 0 < high < 0.01
+
+
+def test_small_weights_have_ticks_that_differ():
+    row = {"event": 1, "verdict": "kept", "weight_exact": 0.0275, "weight_approx": 0.02}
+    when = pd.Series([pd.Timestamp("2024-01-01")])
+    labels = figures.lanes(pd.DataFrame([row]), when, (when[0], when[0])).layout.yaxis.ticktext
+    assert labels[:5] == ("0.028", "0.014", "0", "0.014", "0.028")
