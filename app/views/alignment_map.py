@@ -143,6 +143,8 @@ def pick_colour(layout: Layout, items: payload.MapItems, dataset: str) -> payloa
         **state.bound("colour", options=options),
     )
     colour = state.get("colour")
+    if colour not in options:
+        widgets.trust_line(f"{widgets.plain(colour)} cannot colour this map: the colours are those of the modalities")
     if colour in attributes:
         return payload.colour_by(colour, frame[colour].fillna("").astype(str).to_numpy())
     if colour in cosines:

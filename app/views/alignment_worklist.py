@@ -40,6 +40,8 @@ def render(run: str, shown: str, known: tuple[str, ...]) -> None:
         )
         found, judged, total = sources.worklist(run, stage, of)
         frame = filtered(found) if of == "items" and len(found) else found
+    if state.get("list_stage") not in ("", *known):
+        widgets.trust_line(f"this run has no stage {widgets.plain(state.get('list_stage'))}: the list is of {shown}")
     if frame.empty:
         widgets.empty("Nothing to repair here: no row is left by the filter, or none could be judged.")
         return
@@ -114,7 +116,7 @@ def table(frame: pd.DataFrame, says: str, *, select: bool = False):
         column_config={
             "id": st.column_config.TextColumn(width="small"),
             "disagreement": st.column_config.ProgressColumn(format="%.2f", min_value=0, max_value=1, width="small"),
-            "reason": st.column_config.TextColumn(width="large"),
+            "reason": st.column_config.TextColumn(width=590),
             "events": st.column_config.NumberColumn(width="small"),
         },
     )

@@ -110,6 +110,13 @@ def test_a_run_without_alignment_says_that_it_kept_no_items_out(open_app, tmp_pa
     assert "this run kept no items out of alignment" in words and "too few items were kept out" not in words
 
 
+def test_a_colour_and_a_list_that_are_not_known_here_are_told(open_app, tiny_workspace):
+    words = words_of(drawn(open_app, tiny_workspace, run="psu", colour="zzz", list_stage="qq"))
+    assert "zzz cannot colour this map" in words and "this run has no stage qq: the list is of after" in words
+    words = words_of(drawn(open_app, tiny_workspace, run="psu", colour="category", list_stage="before"))
+    assert "cannot colour" not in words and "has no stage" not in words
+
+
 def test_a_stage_that_the_run_does_not_have_is_named_and_others_are_shown(open_app, tiny_workspace):
     words = words_of(drawn(open_app, tiny_workspace, run="psu", stages="finetuned"))
     assert "run psu has no stage finetuned: showing before and after" in words
