@@ -96,7 +96,7 @@ class Study:
             try:
                 self._codebooks[name] = load_codebooks(codebook_directory(self.run.path, name), self.vectors)
             except MissingFileError as error:
-                have = ", ".join(codebook_names(self.run.path)) or "none"
+                have = ", ".join(other for other in codebook_names(self.run.path) if other != name) or "none"
                 raise NotReadyError(
                     f"run {self.run.name!r} has no codebooks {name}; it has: {have}",
                     hint=f"train them: python -m seminar_core codebooks --run {self.run.name} --spec {name}",

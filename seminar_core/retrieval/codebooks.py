@@ -20,7 +20,7 @@ from safetensors.numpy import load_file, save_file
 
 from ..contracts import CHANNELS, PAD, ChannelVectors, check_shape
 from ..errors import ConfigError, CorruptFileError, EmptyDataError, MissingFileError, NonFiniteError, StaleError
-from ..files import as_os_error, atomic_directory, read_json, write_json
+from ..files import as_os_error, atomic_directory, read_json, sha256_of, write_json
 from ..progress import Progress, silent
 from .events import pair_keys, pair_vectors
 from .parts import Part, train_part
@@ -29,6 +29,7 @@ from .spec import Spec, SpecError, check_fits, parse
 from .transform import Transform, covariance
 
 FORMAT = 1
+TABLES, CODES = "tables.safetensors", "codes.safetensors"
 TRAINING_ROWS = 20_000
 MAX_STORED_PAIRS = 1_000_000
 
@@ -247,11 +248,12 @@ def save_codebooks(codebooks: Codebooks, path: Path, *, replace: bool = True) ->
         codes = {name: np.ascontiguousarray(array) for name, array in codebooks.codes.items()}
         owner = {"codebooks": codebooks.identity}
         try:
-            save_file(tables, folder / "tables.safetensors", metadata=owner)
-            save_file({**codes, "pair_key": codebooks.pair_key}, folder / "codes.safetensors", metadata=owner)
+            save_file(tables, folder / TABLES, metadata=owner)
+            save_file({**codes, "pair_key": codebooks.pair_key}, folder / CODES, metadata=owner)
         except SafetensorError as error:
             raise as_os_error(error, path) from error
-        write_json(folder / "meta.json", _meta(codebooks))
+        sums = {name: sha256_of(folder / name) for name in (TABLES, CODES)}
+        write_json(folder / "meta.json", {**_meta(codebooks), "sha256": sums})
 
 
 def _meta(codebooks: Codebooks) -> dict[str, Any]:
@@ -280,18 +282,26 @@ def load_codebooks(path: Path, vectors: ChannelVectors | None) -> Codebooks:
         StaleError: another format, other vectors, or the codes of another codebook.
     """
     meta = read_json(path / "meta.json")
+    if not isinstance(meta, dict):
+        raise CorruptFileError(f"{path / 'meta.json'} is no JSON object", hint="train the codebooks again")
     if meta.get("format") != FORMAT:
         raise StaleError(
             f"codebooks at {path.name} have format {meta.get('format')}, this version reads {FORMAT}",
             hint="train the codebooks again",
         )
-    tables, table_owner = _read(path / "tables.safetensors")
-    codes, code_owner = _read(path / "codes.safetensors")
+    tables, table_owner = _read(path / TABLES)
+    codes, code_owner = _read(path / CODES)
     if not (table_owner == code_owner == meta["identity"]):
         raise StaleError(
             f"codes of codebooks {code_owner} stand beside tables of {table_owner} (expected {meta['identity']})",
             hint="train the codebooks again; codes cannot be read with another codebook",
         )
+    for name, recorded in meta.get("sha256", {}).items():  # codebooks of earlier days have none
+        if (found := sha256_of(path / name)) != recorded:
+            raise CorruptFileError(
+                f"{path / name} was changed or cut short: sha256 {found[:12]}, recorded {recorded[:12]}",
+                hint="train the codebooks again",
+            )
     parts = {name: _part(name, tables, meta) for name in meta["parts"]}
     pair_key = codes.pop("pair_key")
     loaded = Codebooks(

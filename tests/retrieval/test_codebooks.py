@@ -101,6 +101,32 @@ def test_codes_of_other_codebooks_are_refused(world, books, tmp_path):
         load_codebooks(tmp_path / "one", world)
 
 
+@pytest.mark.parametrize("name", ["tables.safetensors", "codes.safetensors"])
+def test_one_flipped_byte_is_noticed(books, world, tmp_path, name):
+    save_codebooks(books, tmp_path / "books")
+    path = tmp_path / "books" / name
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(CorruptFileError, match=f"{name} was changed or cut short"):
+        load_codebooks(tmp_path / "books", world)
+
+
+def test_codebooks_without_recorded_sums_are_still_read(books, world, tmp_path):
+    save_codebooks(books, tmp_path / "books")
+    meta = json.loads((tmp_path / "books" / "meta.json").read_text())
+    del meta["sha256"]
+    (tmp_path / "books" / "meta.json").write_text(json.dumps(meta))
+    assert load_codebooks(tmp_path / "books", world).identity == books.identity
+
+
+def test_a_card_that_is_no_object_is_corrupt(books, world, tmp_path):
+    save_codebooks(books, tmp_path / "books")
+    (tmp_path / "books" / "meta.json").write_text("[]")
+    with pytest.raises(CorruptFileError, match=r"meta\.json is no JSON object"):
+        load_codebooks(tmp_path / "books", world)
+
+
 def test_another_format_is_stale(books, world, tmp_path):
     save_codebooks(books, tmp_path / "books")
     meta = json.loads((tmp_path / "books" / "meta.json").read_text())
