@@ -30,6 +30,7 @@ from .projection import NEIGHBOURS, Layout
 
 CONFIG = "projector_config.pbtxt"
 SPRITE_SIDE = 8192  # the projector refuses larger sprites
+SPRITE_COMPRESSION = 1  # level 6 takes several times as long and saves little on photographs
 
 
 def map_table(layout: Layout, item_ids: Sequence[str]) -> pa.Table:
@@ -128,7 +129,9 @@ def write_projector(
             for row, channel, stage in zip(points.item, channels, stages, strict=True):
                 title = " ".join((titles[row] or "").split())
                 file.write(f"{item_ids[row]}\t{title}\t{CHANNEL_NAMES[channel]}\t{stage}\n")
-        _sprite(points.item, points.channel, picture, tile, side).save(partial / "sprite.png")
+        _sprite(points.item, points.channel, picture, tile, side).save(
+            partial / "sprite.png", compress_level=SPRITE_COMPRESSION
+        )
         (partial / CONFIG).write_text(
             'embeddings {\n  tensor_name: "channels"\n  tensor_path: "vectors.tsv"\n  metadata_path: "metadata.tsv"\n'
             f'  sprite {{ image_path: "sprite.png" single_image_dim: {tile} single_image_dim: {tile} }}\n}}\n',
@@ -152,7 +155,8 @@ def projector_archive(
         out = Path(folder) / "projector"
         write_projector(layout, item_ids, titles, picture, out)
         for path in sorted(out.iterdir()):
-            archive.write(path, f"projector/{path.name}")
+            packed = zipfile.ZIP_STORED if path.suffix == ".png" else zipfile.ZIP_DEFLATED
+            archive.write(path, f"projector/{path.name}", compress_type=packed)
     return buffer.getvalue()
 
 

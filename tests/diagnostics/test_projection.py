@@ -227,6 +227,7 @@ def test_the_exports_as_bytes_are_the_table_and_the_folder(layout):
     pictured = int(layout.points.item[0])
     block = map_export.projector_archive(layout, ids, titles, lambda row: red.getvalue() if row == pictured else None)
     with zipfile.ZipFile(io.BytesIO(block)) as archive:
+        assert archive.getinfo("projector/sprite.png").compress_type == zipfile.ZIP_STORED, "a picture is packed once"
         names = ("metadata.tsv", "projector_config.pbtxt", "sprite.png", "vectors.tsv")
         assert archive.namelist() == [f"projector/{name}" for name in names] and archive.testzip() is None
         vectors = np.loadtxt(io.BytesIO(archive.read("projector/vectors.tsv")), delimiter="\t")
