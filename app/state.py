@@ -39,7 +39,7 @@ class Parameter:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(part for part in text.split(",") if part)
+    return tuple(dict.fromkeys(part for part in text.split(",") if part))
 
 
 def _numbers(text: str) -> tuple[float, ...]:

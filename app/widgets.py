@@ -60,7 +60,8 @@ def error_panel(error: SeminarError, *, key: str = "error") -> None:
     st.error(f"{plain(error.message)}\n\n**Next:** {plain(error.hint)}", icon=":material/error:")
     if error.kind in NEXT_STEPS:
         label, changes = NEXT_STEPS[error.kind]
-        st.button(label, key=f"{key}_{error.kind}", on_click=state.put, kwargs=changes)
+        if any(state.get(name) != value for name, value in changes.items()):
+            st.button(label, key=f"{key}_{error.kind}", on_click=state.put, kwargs=changes)
 
 
 @contextmanager

@@ -67,7 +67,10 @@ def watch() -> None:
         with widgets.explained("job_panel"):
             now = jobs.rows(loaders.workspace())
             detail(next((row for row in now if row["job"] == chosen), now[-1]))
-            st.dataframe(table(now), hide_index=True, height=min(320, 40 + 35 * len(now)), key="jobs_table")
+            st.dataframe(
+                table(now), hide_index=True, height=min(320, 40 + 35 * len(now)), key="jobs_table",
+                column_config={"what it says": st.column_config.TextColumn(width="large")},
+            )  # fmt: skip
             if live and not any(row["state"] in LIVE for row in now):
                 st.rerun()
 
@@ -200,10 +203,10 @@ def ways_on(row: dict[str, Any]) -> None:
     if row["command"] == "finetune" and st.button("Open its retrieval", icon=":material/manage_search:", key="open_r"):
         state.put(**chosen)
         widgets.open_station("retrieval")
-    others = [r["run"] for r in loaders.runs(chosen["dataset"]) if r["run"] != row["run"]]
+    others = [r for r in loaders.runs(chosen["dataset"]) if r["run"] != row["run"] and r["state"] == "done"]
+    others.sort(key=lambda r: (r.get("model") not in menu.BASELINES, r.get("kind") != "ranker"))
     if others and st.button("Compare it", icon=":material/compare_arrows:", key="open_compare"):
-        baselines = [r["run"] for r in loaders.runs(chosen["dataset"]) if r.get("model") in menu.BASELINES]
-        state.put(part="compare", runs=((baselines or others)[0], row["run"]))
+        state.put(part="compare", runs=(others[0]["run"], row["run"]))
         st.rerun(scope="app")
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from app import loaders, state, widgets
+from seminar_core.errors import ExistsError
 from seminar_core.training import jobs, menu, warmup
 from seminar_core.training.engines import ENGINES
 from seminar_core.training.job_state import LIVE
@@ -114,6 +115,11 @@ def consequences(choice: menu.Choice, launch: dict[str, Any]) -> None:
     words = choice.words()
     choice.config()
     if st.button("Start", type="primary", icon=":material/rocket_launch:", key="start_now", width="stretch"):
+        if choice.run in {row["run"] for row in loaders.runs()}:
+            raise ExistsError(
+                f"run {choice.run!r} exists already",
+                hint="give the new run another name, or delete the old one under Compare runs",
+            )
         row = jobs.start(loaders.workspace(), words, **launch)
         state.put(part="watch", job=row["job"])
         st.rerun()

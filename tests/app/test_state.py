@@ -35,7 +35,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), ma
             "held_out": st.booleans(),
             "weights": st.just(()) | st.tuples(*[st.integers(0, 40).map(lambda n: n / 8)] * 4),
             "hide_from_s": st.none() | st.integers(-(10**9), 10**10),
-            "event": st.lists(st.integers(0, 10**6).map(str), max_size=5).map(tuple),
+            "event": st.lists(st.integers(0, 10**6).map(str), max_size=5, unique=True).map(tuple),
         },
     )
 )

@@ -197,6 +197,36 @@ def test_only_what_differs_is_compared(served: Workspace):
     )
 
 
+def test_a_baseline_is_compared_with_another_run_and_not_with_itself(served: Workspace):
+    make_run(served, "pre", kind="psu")
+    job = jobs.start(served, ["finetune", *words("base", steps=1)[1:], "--model", "din"])["job"]
+    wait_for(lambda: jobs.show(served, job)["state"] == "done")
+    make_run(served, "base", model="din")
+    test = page(job=job)
+    assert "open_compare" in buttons(test)
+    test.button(key="open_compare").click().run()
+    assert not test.exception and test.query_params["runs"] == "pre,base"
+    make_run(served, "other", model="avgpool")
+    test = page(job=job)
+    test.button(key="open_compare").click().run()
+    assert test.query_params["runs"] == "other,base"
+
+
+def test_a_link_that_names_a_run_twice_compares_it_once(served: Workspace):
+    make_run(served, "a")
+    test = page(part="compare", runs="a,a")
+    assert not test.exception and not test.error
+
+
+def test_the_form_refuses_the_name_of_a_run_that_exists(served: Workspace):
+    make_run(served, "mine")
+    test = page(part="start")
+    next(field for field in test.text_input if field.label == "Name of the run").set_value("mine").run()
+    test.button(key="start_now").click().run()
+    assert any("run 'mine' exists already" in error.value.replace("\\", "") for error in test.error)
+    assert jobs.rows(served) == []
+
+
 def test_runs_are_evaluated_by_jobs_that_show_how_far_they_are_and_can_be_cancelled(served: Workspace):
     make_run(served, "a")
     make_run(served, "b")
