@@ -6,20 +6,21 @@ recorded in status.json, so that a run that did not finish never looks as if it 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import Cancelled, ExistsError, PeerError, SeminarError, StaleError
+from ..errors import Cancelled, ExistsError, NotReadyError, PeerError, SeminarError, StaleError
 from ..files import write_json
 from ..progress import Progress, silent
 from ..workspace import Workspace
 from .launch import wait_for_all
 from .loop import Loop, Outcome, Task
 from .recipe import BudgetConfig
-from .run_files import RunCard, existing_run, new_run, read_card, write_status
+from .run_files import RunCard, existing_run, new_run, read_card, read_status, write_status
 
 BROKEN = ("connection", "gloo", "nccl", "broken pipe", "socket")
 """Words by which torch says that another process is no longer there."""
@@ -48,6 +49,7 @@ def card_to_resume(workspace: Workspace, wanted: RunCard) -> RunCard:
     Raises:
         UnknownRunError: there is none.
         StaleError: its data set has changed, or it is another kind of run.
+        NotReadyError: another process is training it.
     """
     card = read_card(existing_run(workspace, wanted.name))
     for name in ("dataset", "dataset_hash", "kind", "model", "parent"):
@@ -57,6 +59,7 @@ def card_to_resume(workspace: Workspace, wanted: RunCard) -> RunCard:
                 f"{getattr(wanted, name)}",
                 hint="start it anew with --overwrite",
             )
+    refuse_live(workspace, wanted.name)
     return card
 
 
@@ -65,9 +68,28 @@ def refuse_existing(workspace: Workspace, name: str, overwrite: bool) -> None:
 
     Raises:
         ExistsError: the run exists and `overwrite` is false.
+        NotReadyError: another process is training it.
     """
     if workspace.run_dir(name).exists() and not overwrite:
         raise ExistsError(f"run {name!r} exists already", hint="choose another --run, or replace it with --overwrite")
+    refuse_live(workspace, name)
+
+
+def refuse_live(workspace: Workspace, name: str) -> None:
+    """Refuse a run that another process is training: two would write into one directory.
+
+    Raises:
+        NotReadyError: naming the process.
+    """
+    try:
+        status = read_status(workspace.run_dir(name))
+    except SeminarError:  # no such run, or one so damaged that nothing can be training it
+        return
+    if status.get("state") == "running" and status.get("pid") != os.getpid():
+        raise NotReadyError(
+            f"run {name!r} is being trained by process {status.get('pid')}",
+            hint="wait for it, stop it first, or choose another --run",
+        )
 
 
 @contextmanager
@@ -97,6 +119,7 @@ def carry_out(
     Raises:
         Cancelled: through `orders.progress`; the run is recorded as stopped and can be resumed.
         DivergedError, DeviceError, PeerError: recorded as failed.
+        NotReadyError: another process has begun to train the run in the meantime.
     """
     path = workspace.run_dir(card.name)
     wait_for_all(task.group)  # all have looked whether the run exists
@@ -105,6 +128,7 @@ def carry_out(
         wait_for_all(task.group)
         with naming_a_broken_connection(task):
             return loop.run(resume=orders.resume), path
+    refuse_live(workspace, card.name)
     if not orders.resume:
         new_run(workspace, card, overwrite=orders.overwrite)
     write_status(path, state="running")

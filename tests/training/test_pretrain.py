@@ -1,12 +1,16 @@
 """`pretrain` on a tiny data set: what it leaves behind, what it refuses, and that it resumes exactly."""
 
+import subprocess
+import sys
+
+import psutil
 import pytest
 import torch
 from tiny_training import SMALL, tiny_workspace
 
 from seminar_core.data.dataset import open_dataset
-from seminar_core.errors import Cancelled, DivergedError, ExistsError, StaleError, UnknownDatasetError
-from seminar_core.files import read_json, read_lines
+from seminar_core.errors import Cancelled, DivergedError, ExistsError, NotReadyError, StaleError, UnknownDatasetError
+from seminar_core.files import read_json, read_lines, write_json
 from seminar_core.training.assembly import gather_material
 from seminar_core.training.pretrain import pretrain, psu_task
 from seminar_core.training.recipe import PretrainConfig
@@ -60,6 +64,21 @@ def test_a_taken_name_is_refused_and_replaced_only_when_asked(pretrained):
     assert pretrain(workspace, "tiny", "other", config=config(steps=2))["steps"] == 2
     assert pretrain(workspace, "tiny", "other", config=config(steps=3), orders=Orders(overwrite=True))["steps"] == 3
     assert read_card(workspace.run_dir("psu")).created == created
+
+
+@pytest.mark.parametrize("orders", [Orders(overwrite=True), Orders(resume=True)])
+def test_a_run_that_another_process_trains_is_left_alone(pretrained, orders):
+    workspace, _ = pretrained
+    pretrain(workspace, "tiny", "busy", config=config(steps=2), orders=Orders(overwrite=True))
+    path = workspace.run_dir("busy") / "status.json"
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        started = psutil.Process(other.pid).create_time()
+        write_json(path, {"state": "running", "pid": other.pid, "pid_started_s": started})
+        with pytest.raises(NotReadyError, match=f"'busy' is being trained by process {other.pid}"):
+            pretrain(workspace, "tiny", "busy", config=config(steps=3), orders=orders)
+        assert read_json(path)["pid"] == other.pid
+        other.communicate(b"\n")
+    assert pretrain(workspace, "tiny", "busy", config=config(steps=2), orders=orders)["steps"] == 2
 
 
 def test_an_objective_that_is_off_is_not_in_the_losses(pretrained):
