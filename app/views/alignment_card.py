@@ -121,12 +121,9 @@ def summary(run: str, names: tuple[str, ...]) -> None:
     st.markdown(f"**{sentence(table, part=part)}**")
     st.dataframe(compact(table, part, names), hide_index=True, height="content")
     st.dataframe(shapes(table, part, names), hide_index=True, height="content")
-    chosen = table[(table["part"] == part) & (table["metric"] == CLASSIFIER)]
-    told = ", ".join(f"{r.stage} {r.value:.0%}" for r in chosen.itertuples() if pd.notna(r.value))
+    told = classifier_words(table, part)
     if told:
-        st.caption(
-            f"A linear classifier tells the modality from the vector: {told}; chance {chosen['random'].max():.0%}."
-        )
+        st.caption(told)
     widgets.trust_line(
         f"run {widgets.plain(run)}",
         from_to(names),
@@ -135,6 +132,17 @@ def summary(run: str, names: tuple[str, ...]) -> None:
         TAKEN_OUT[state.get("correction")],
         widgets.plain(state.get("slice").replace("=", ": ", 1)) if slice_rows() is not None else "",
     )
+
+
+def classifier_words(table: pd.DataFrame, part: str) -> str:
+    """How well a linear classifier tells the modality; at or below chance it cannot, which a low figure alone hides."""
+    chosen = table[(table["part"] == part) & (table["metric"] == CLASSIFIER) & table["value"].notna()]
+    if chosen.empty:
+        return ""
+    chance = chosen["random"].max()
+    told = ", ".join(f"{row.stage} {row.value:.0%}" for row in chosen.itertuples())
+    can = "cannot tell" if chosen["value"].max() <= chance else "tells"
+    return f"A linear classifier {can} the modality from the vector: {told}; chance {chance:.0%}."
 
 
 def _change(values: list[float | None]) -> str:

@@ -280,3 +280,13 @@ def test_the_small_table_shows_first_and_last_stage_and_dashes_what_was_not_meas
 
 def test_a_figure_that_rounds_to_nothing_has_no_sign():
     assert alignment_card._change([-0.001, 0.34]) == "0.00→0.34" and alignment_card._change([-0.01]) == "-0.01"
+
+
+def test_a_classifier_at_or_below_chance_is_said_to_be_none():
+    row = {"part": "in alignment", "metric": "modality_classifier_accuracy", "random": 0.25}
+    table = pd.DataFrame([row | {"stage": "before", "value": 0.17}, row | {"stage": "after", "value": 0.17}])
+    assert "cannot tell the modality" in alignment_card.classifier_words(table, "in alignment")
+    assert "before 17%, after 17%; chance 25%" in alignment_card.classifier_words(table, "in alignment")
+    table.loc[1, "value"] = 0.7
+    assert "classifier tells the modality" in alignment_card.classifier_words(table, "in alignment")
+    assert alignment_card.classifier_words(table, "held out") == ""
