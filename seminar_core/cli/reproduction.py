@@ -19,7 +19,10 @@ def reproduce(
     only: Annotated[str | None, typer.Option("--only", help="Rows to measure, separated by ';'.")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="TOML file of finetune settings.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="A finetune setting as key=value; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--set", help="A finetune setting as key=value; repeatable. steps and seconds can lower --budget."
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="The first training seed.")] = None,
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda.")] = None,

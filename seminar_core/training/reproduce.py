@@ -41,7 +41,7 @@ from .pretrain import psu_task
 from .recipe import FinetuneConfig, PretrainConfig
 from .reproduction_table import jsonable, markdown
 from .settings import to_dict
-from .variants import BUDGETS, PAIRS, Variant, chosen_variants, finetune_config, pretrain_config
+from .variants import BUDGETS, PAIRS, Variant, chosen_variants, finetune_config, limits_of, pretrain_config
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +70,10 @@ class Plan:
             raise UnknownNameError("budget", self.budget, BUDGETS)
         if self.seeds < 1:
             raise ConfigError(f"seeds = {self.seeds}, but at least 1 is needed", hint="use --seeds 3")
+
+    def pretrain_config(self, variant: Variant, seed: int) -> PretrainConfig:
+        """Settings of the PSU of (variant, seed)."""
+        return pretrain_config(self.pretrain, variant, self.budget, seed, self.finetune.budget)
 
     def work(self) -> list[tuple[Variant, int]]:
         """Every (variant, seed), seed by seed, so that an early stop leaves whole tables."""
@@ -100,8 +104,7 @@ class Bench:
     def identity(self, variant: Variant, seed: int) -> str:
         """Changes when the settings, the data or the seed do."""
         settings = [to_dict(finetune_config(self.plan.finetune, variant, self.plan.budget, seed))]
-        if variant.psu is not None:
-            settings.append(to_dict(pretrain_config(self.plan.pretrain, variant, self.plan.budget, seed)))
+        settings += [] if variant.psu is None else [to_dict(self.plan.pretrain_config(variant, seed))]
         content = [variant.name, variant.model, settings, self.material.dataset.hash, self.questions.protocol]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -188,7 +191,7 @@ class Bench:
         """The PSU that `variant` is restored from, trained once per settings and seed."""
         if variant.psu is None:
             return None, None
-        config = pretrain_config(self.plan.pretrain, variant, self.plan.budget, seed)
+        config = self.plan.pretrain_config(variant, seed)
         content = json.dumps([to_dict(config), self.material.dataset.hash], sort_keys=True)
         path = self.folder / f".psu-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
         if not (path / "done").is_file():
@@ -299,7 +302,7 @@ def assemble(bench: Bench, measured: dict[str, list[tuple[Result, Ranks]]]) -> d
         "cold_targets": int(cold.sum()),
         "data_hash": material.dataset.hash,
         "config": {"pretrain": to_dict(bench.plan.pretrain), "finetune": to_dict(bench.plan.finetune)},
-        "limits": BUDGETS[bench.plan.budget],
+        "limits": limits_of(bench.plan.budget, bench.plan.finetune.budget),
         "command": command_line(),
         "commit": bench.commit,
         "machine": machine_facts(),

@@ -97,16 +97,31 @@ def chosen_variants(names: str | None) -> tuple[Variant, ...]:
     return tuple(by_name[name] for name in wanted)
 
 
-def pretrain_config(base: PretrainConfig, variant: Variant, budget: str, seed: int) -> PretrainConfig:
-    """Settings of the PSU that `variant` is restored from."""
+def limits_of(budget: str, asked: BudgetConfig) -> dict[str, dict[str, float]]:
+    """Steps and seconds of both trainings; those that were asked for (other than the defaults) lower a budget's."""
+    usual = BudgetConfig()
+    lower = {name: getattr(asked, name) for name in ("steps", "seconds")}
+    lower = {name: value for name, value in lower.items() if value != getattr(usual, name)}
+    return {
+        phase: {name: min(most, lower.get(name, most)) for name, most in limits.items()}
+        for phase, limits in BUDGETS[budget].items()
+    }
+
+
+def pretrain_config(
+    base: PretrainConfig, variant: Variant, budget: str, seed: int, asked: BudgetConfig | None = None
+) -> PretrainConfig:
+    """Settings of the PSU that `variant` is restored from; `asked` is the budget of the finetune settings."""
     config = with_values(base, {**(variant.psu or {}), **variant.settings, "seed": seed})
-    return replace(config, budget=limited(config.budget, BUDGETS[budget]["pretrain"], 1.0))
+    limits = limits_of(budget, asked or BudgetConfig())
+    return replace(config, budget=limited(config.budget, limits["pretrain"], 1.0))
 
 
 def finetune_config(base: FinetuneConfig, variant: Variant, budget: str, seed: int) -> FinetuneConfig:
     """Settings of the supervised training of `variant`."""
     config = with_values(base, {**variant.settings, **variant.finetune, "seed": seed})
-    return replace(config, budget=limited(config.budget, BUDGETS[budget]["finetune"], variant.steps))
+    limits = limits_of(budget, base.budget)
+    return replace(config, budget=limited(config.budget, limits["finetune"], variant.steps))
 
 
 def limited(budget: BudgetConfig, limits: dict[str, float], share: float) -> BudgetConfig:

@@ -102,6 +102,18 @@ def test_all_variants_share_recipe_and_supervised_steps(budget):
         assert seconds <= cap or variant.steps == 2
 
 
+def test_steps_and_seconds_that_are_asked_for_lower_the_budget():
+    asked = with_values(FinetuneConfig(), {"steps": 5, "seconds": 3.0})
+    plain, short = Variant("x", "seminar", psu={}), Variant("y", "seminar", psu={}, steps=2)
+    finetune = finetune_config(asked, plain, "small", seed=0).budget
+    pretraining = pretrain_config(PretrainConfig(), plain, "small", 0, asked.budget).budget
+    assert (finetune.steps, finetune.seconds) == (pretraining.steps, pretraining.seconds) == (5, 3.0)
+    assert finetune_config(asked, short, "small", seed=0).budget.steps == 10
+    more = with_values(FinetuneConfig(), {"steps": 9000})
+    assert finetune_config(more, plain, "small", seed=0).budget.steps == 250
+    assert variants.limits_of("small", FinetuneConfig().budget) == variants.BUDGETS["small"]
+
+
 def test_an_ablation_changes_both_trainings():
     variant = Variant("x", "seminar", psu={"alignment": 0.0}, settings={"disabled": "I"})
     psu = pretrain_config(PretrainConfig(), variant, "small", seed=4)
