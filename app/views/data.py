@@ -74,6 +74,7 @@ def problems(report: dict[str, Any], key: str = "data_problems") -> None:
         where = f" · rows {rows}{' …' if problem['count'] > len(problem['example_rows']) else ''}" if rows else ""
         what = widgets.plain(problem["kind"].replace("_", " "))
         st.markdown(f"- **{what}** · {problem['count']:,}{where}  \n  {widgets.plain(problem['hint'])}")
+    widgets.trust_line("rows are counted from 1, the header not counted")
     table = pd.DataFrame(
         {
             "what": [p["kind"] for p in found],
@@ -186,13 +187,20 @@ def take_in(name: str, events: Any, items: Any, replace: bool) -> None:
 def report_of_upload(done: dict[str, Any]) -> None:
     """What was imported and what is wrong with it, and the button that chooses it."""
     name = done["dataset"]
+    used = state.get("dataset") == name
     st.success(
         f"{widgets.plain(name)} is imported: {done['events']:,} events of {done['people']:,} people and "
         f"{done['items']:,} items, {done['rejected']:,} rows rejected, in {done['seconds']:.1f} s. "
-        "Nothing uses it until you choose it.",
+        + ("It is chosen now." if used else "Nothing uses it until you choose it."),
         icon=":material/inventory:",
     )
     problems(loaders.report(name), key="upload_problems")
+    if used:
+        widgets.trust_line("lengths, shares and the catalogue stand in the first tab, This data set")
+        if st.button("Read a life of it", type="primary", icon=":material/timeline:", key="upload_life"):
+            state.another_person(str(loaders.report(name)["example_person"]))
+            widgets.open_station("life")
+        return
     st.button(
         f"Use {widgets.plain(name)}",
         type="primary",

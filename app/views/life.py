@@ -18,6 +18,7 @@ FOUND = 50
 PAGE = 50
 GROUPS = 16
 CARDS_PER_GROUP = 12
+UNFILTERED = {"text": "", "actions": (), "categories": (), "lanes": "both", "from_s": None, "to_s": None, "page": 0}
 SORTS = {"length": "longest life", "gap": "widest modality gap", "pq-loss": "largest PQ loss"}
 
 
@@ -46,6 +47,11 @@ def render() -> None:
         to_s=state.get("to_s"),
     )
     shown = positions(dataset, life, chosen)
+    if not len(shown):
+        widgets.empty(f"None of the {len(life):,} events lies in this period and filter.")
+        st.button("Show the whole life", key="no_filter", on_click=state.put, kwargs=UNFILTERED)
+        interests(name, person)
+        return
     timeline(name, person, shown)
     searches(name, person, shown)
     interests(name, person)
@@ -150,7 +156,7 @@ def timeline(name: str, person: str, shown: np.ndarray) -> None:
     life = dataset.store.life(dataset.person_row(person))
     zone = state.get("zone")
     drawn = shown[lifeline.thin(len(shown))]
-    session = lifeline.session_of(life.time_s[shown])
+    session = lifeline.session_of(life.time_s)[shown]  # of the whole life: what a filter hides was no silence
     edges, counts = lifeline.density(life.time_s[shown], life.query[shown] > 0)
     starts = np.flatnonzero(np.diff(session, prepend=-1))
     ends = np.append(starts[1:], len(shown)) - 1
@@ -166,7 +172,8 @@ def timeline(name: str, person: str, shown: np.ndarray) -> None:
             )
         ),
         silences=[
-            (*widgets.times(np.array([s.from_s, s.to_s]), zone), s.days) for s in lifeline.silences(life.time_s[shown])
+            (*widgets.times(np.array([s.from_s, s.to_s]), zone), s.days)
+            for s in lifeline.silences(life.time_s[in_period(life.time_s)])
         ],
         zone=zone,
     )
@@ -193,11 +200,17 @@ def timeline(name: str, person: str, shown: np.ndarray) -> None:
     )
 
 
+def in_period(time_s: np.ndarray) -> np.ndarray:
+    """Which events lie in the shown period, whatever the other filters hide."""
+    low, high = state.get("from_s"), state.get("to_s")
+    return (time_s >= (-np.inf if low is None else low)) & (time_s <= (np.inf if high is None else high))
+
+
 def searches(name: str, person: str, shown: np.ndarray) -> None:
     """The newest searches, each above the pictures of the items it led to; a picture becomes the target."""
     dataset = loaders.dataset(name)
     life = dataset.store.life(dataset.person_row(person))
-    group = lifeline.query_groups(life.query[shown], lifeline.session_of(life.time_s[shown]))
+    group = lifeline.query_groups(life.query, lifeline.session_of(life.time_s))[shown]
     searched = np.unique(group[life.query[shown] > 0])[::-1]
     st.subheader("Queries and what they led to", anchor=False)
     if not len(searched):
@@ -261,8 +274,6 @@ def interests(name: str, person: str) -> None:
 def table(name: str, person: str, shown: np.ndarray) -> None:
     """The events, newest first, a page at a time, with thumbnails."""
     st.subheader("Events", anchor=False)
-    if not len(shown):
-        return
     pages = -(-len(shown) // PAGE)
     page = min(state.get("page"), pages - 1)
     newest = shown[::-1]

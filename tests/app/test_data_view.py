@@ -80,3 +80,15 @@ def test_lengths_and_months_count_everybody_once():
     assert figures.length_table(lengths[:0]).empty
     table = figures.month_table(lengths, lengths > 4)
     assert table.browsing.sum() == 2 and table.search.sum() == 3
+
+
+def test_a_report_of_an_upload_says_whether_it_is_chosen(open_app, tiny_workspace):
+    done = {"dataset": "tiny", "events": 9, "people": 2, "items": 3, "rejected": 1, "seconds": 0.1}
+    at = open_app(tiny_workspace, "data", dataset="sample")
+    at.session_state["uploaded"] = done
+    at.run()
+    assert "Nothing uses it until you choose it" in words_of(at)
+    assert "rows are counted from 1, the header not counted" in words_of(at)
+    at.button(key="use_upload").click().run()
+    assert "It is chosen now" in words_of(at) and "Nothing uses it" not in words_of(at)
+    assert at.button(key="upload_life").label == "Read a life of it" and not at.exception

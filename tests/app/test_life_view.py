@@ -147,3 +147,23 @@ def test_another_person_leaves_what_belongs_to_the_life_before(open_app, tiny_wo
     assert not {"at", "event", "from_s", "to_s", "hide_from_s", "page"} & set(at.query_params)
     at.button(key="undo").click().run()
     assert {"at", "event", "from_s", "to_s", "hide_from_s", "page"} <= set(at.query_params)
+
+
+def test_a_filter_that_shows_nothing_says_so_and_leads_back(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "life", dataset="tiny", person="p1", text="zzzz", from_s="1", lanes="search")
+    assert "events lies in this period and filter" in words_of(at) and not at.exception
+    at.button(key="no_filter").click().run()
+    assert not {"text", "from_s", "lanes"} & set(at.query_params)
+    assert "events; the bars count every event" in words_of(at)
+
+
+def test_what_a_filter_hides_is_no_silence_and_ends_no_session(open_app, workspace, tmp_path):
+    path = tmp_path / "events.csv"
+    rows = [f"p,{1_700_000_000 + 1000 * n},i{n},{'lamp' if n in (0, 400) else ''}" for n in range(401)]
+    path.write_text("person,time,item,query\n" + "\n".join(rows))
+    import_table(workspace, path, "steady")
+    at = open_app(workspace, "life", dataset="steady", person="p", lanes="search")
+    assert "showing 2 of 2 events (401 in the life)" in words_of(at)
+    spec = at.get("plotly_chart")[0].proto.spec
+    assert "sessions (1)" in spec and " days" not in spec
+    assert len(cards_of(at, "query_groups")) == 2
