@@ -28,6 +28,7 @@ from .palette import (
     shown,
 )
 
+SUBSPACES_NAMED = 8
 LEAST_LOSS = 0.001  # the axis of PQ loss reaches at least so far, so that no loss at all lies at its foot
 # Stage of a measured specification: what the legend says, and the ending of its marker's name.
 STAGES = {"scan": ("scan alone", "-open"), "refine": ("shortlist refined", "")}
@@ -247,6 +248,11 @@ def errors(channel: dict[str, float], subspace: Sequence[float], names: dict[str
     )
     frame(figure, height=330, y="approximate minus exact score")
     figure.update_layout(bargap=0.15)
+    # every channel is named; of many sub-spaces only some, so that no label crowds another out
+    bars = [str(x) for trace in figure.data for x in trace.x]
+    blocks = bars[len(channel) : -1]
+    named = [*bars[: len(channel)], *blocks[:: -(-len(blocks) // SUBSPACES_NAMED) or 1], bars[-1]]
+    figure.update_xaxes(tickmode="array", tickvals=named, tickangle=90)
     return figure
 
 

@@ -80,4 +80,4 @@ def differences(table: pd.DataFrame, metric: str) -> go.Figure:
         )
     )
     figure.add_vline(x=0, line={"color": GREY, "dash": "dash"})
-    return frame(figure, height=110 + 42 * len(table), x=f"{metric} minus the first run (95 % interval over people)")
+    return frame(figure, height=110 + 42 * len(table), x=f"{metric} minus the first run, 95 % interval")

@@ -280,3 +280,12 @@ def test_small_weights_have_ticks_that_differ():
     when = pd.Series([pd.Timestamp("2024-01-01")])
     labels = figures.lanes(pd.DataFrame([row]), when, (when[0], when[0])).layout.yaxis.ticktext
     assert labels[:5] == ("0.028", "0.014", "0", "0.014", "0.028")
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 4, 32])
+def test_every_channel_is_named_beside_however_many_sub_spaces(blocks):
+    names = {"Q": "query", "A": "attribute", "T": "text", "I": "image"}
+    figure = figures.errors(dict.fromkeys(names, 0.1), [0.01] * (blocks + 1), names)
+    named = figure.layout.xaxis.tickvals
+    assert named[:4] == tuple(names.values()) and named[-1] == "dropped"
+    assert min(blocks, 4) <= len(named) - 5 <= figures.SUBSPACES_NAMED

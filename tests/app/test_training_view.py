@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -297,3 +298,9 @@ def test_figures_name_their_curve_and_its_units(served: Workspace):
     assert figure.layout.xaxis.title.text == "seconds of training" and figure.layout.title.text == "validation: MRR"
     assert len(figure.data[0].x) == 3 and len(figure.layout.shapes) == 1
     assert not figures.curve(curves.series("none"), "none").data and not figures.overlay({}, "loss/total").data
+
+
+def test_the_title_of_the_differences_fits_a_narrow_page():
+    table = pd.DataFrame({"run": ["b"], "difference": [0.1], "low": [0.0], "high": [0.2]})
+    title = figures.differences(table, "NDCG@10").layout.xaxis.title.text
+    assert "95 % interval" in title and len(title) <= 42  # 300 px of a page of 390
