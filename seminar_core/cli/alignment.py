@@ -55,7 +55,7 @@ def map_(
         str | None, typer.Option("--stages", help="Stages on one joint layout, by commas; else before,after.")
     ] = None,
     method: Annotated[str, typer.Option("--method", help="umap or pca")] = "umap",
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Decides the sample and the layout.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Decides the sample and the layout.")] = 0,
     format: Annotated[str, typer.Option("--format", help="table, embedding-atlas or projector")] = "table",
 ) -> dict[str, Any]:
     """Coordinates of all modalities on one joint map."""

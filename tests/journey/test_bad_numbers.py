@@ -77,6 +77,7 @@ def refused(workspace: Workspace, *words: str) -> tuple[int, str]:
         (("worklist", "--run", "run", "--limit", "0"), "--limit"),
         (("gap", "--run", "run", "--seed", "-1"), "--seed"),
         (("map", "--run", "run", "--method", "pca", "--seed", "-1", "--out", "never.parquet"), "--seed"),
+        (("map", "--run", "run", "--seed", str(2**32), "--out", "never.parquet"), "--seed"),
         ((*PRETRAIN, "--seed", "-1"), "--seed"),
         ((*PRETRAIN, "--seed", str(10**30)), "seed = 1000"),
         ((*PRETRAIN, "--set", "seed=-1"), "seed = -1"),
