@@ -113,12 +113,12 @@ def headline(run: str, question: Question, found: Trace, said: dict[str, Any]) -
                 help=help_text,
                 width=150,
             )
-    latency = said["latency_us"]
+    latency, count = said["latency_us"], len(found.exact.kept.events)
     times = " · ".join(f"{k} {v:,.0f} µs" for k, v in latency.items() if v is not None)
     widgets.trust_line(
         f"run {widgets.plain(run)}",
         f"{said['visible_events']:,} visible events strictly before {moment_words(found)}",
-        f"K = {len(found.exact.kept.events[0])} per head, {len(found.exact.kept.events)} heads",
+        f"K = {len(found.exact.kept.events[0])} per head, {count} head{'' if count == 1 else 's'}",
         f"one target on this machine: {times}" if times else "",
     )
     if other is not None and before is not None:

@@ -24,6 +24,7 @@ EVERY_S = 1.0
 LOG_LINES = 40
 PANEL = 340
 SIGNS = {"queued": "⏳", "running": "▶", "stopping": "◐", "stopped": "■", "failed": "✕", "done": "✓", "lost": "?"}
+SEARCHED = ("seminar", "seminar-pq")  # rankers whose first stage Retrieval can show
 SHOWN_METRICS = ("validation/MRR", "validation/HIT@10", "validation/NDCG@10")
 
 
@@ -142,7 +143,11 @@ def numbers(row: dict[str, Any]) -> None:
     took = until - row["started_s"] if row["started_s"] else None
     facts = [
         ("Step", f"{row['step']:,} of {row['steps']:,}" if row["steps"] else "–"),
-        ("Running for" if row["state"] in LIVE else "Took", duration(took) or "–"),
+        (
+            ("Running for" if row["state"] in LIVE else "Took")
+            + (f" (attempt {row['attempt']})" if row["attempt"] > 1 else ""),
+            duration(took) or "–",
+        ),
         ("Memory", f"{row['memory_mb']:,.0f} MB" if row["memory_mb"] else "–"),
         ("Device", row["device"] or "–"),
         ("Processor", f"{row['cpu_percent']:.0f} %" if row["cpu_percent"] is not None else "–"),
@@ -200,7 +205,10 @@ def ways_on(row: dict[str, Any]) -> None:
     if st.button("Open its map", type="primary", icon=":material/hub:", key="open_map"):
         state.put(**chosen)
         widgets.open_station("alignment")
-    if row["command"] == "finetune" and st.button("Open its retrieval", icon=":material/manage_search:", key="open_r"):
+    models = {r["run"]: r.get("model") for r in loaders.runs(chosen["dataset"])}
+    if models.get(row["run"]) in SEARCHED and st.button(
+        "Open its retrieval", icon=":material/manage_search:", key="open_r"
+    ):
         state.put(**chosen)
         widgets.open_station("retrieval")
     others = [r for r in loaders.runs(chosen["dataset"]) if r["run"] != row["run"] and r["state"] == "done"]

@@ -289,3 +289,7 @@ def test_every_channel_is_named_beside_however_many_sub_spaces(blocks):
     named = figure.layout.xaxis.tickvals
     assert named[:4] == tuple(names.values()) and named[-1] == "dropped"
     assert min(blocks, 4) <= len(named) - 5 <= figures.SUBSPACES_NAMED
+
+
+def test_one_head_is_one_head(open_app, tiny_workspace):
+    assert "per head, 1 head ·" in words_of(open_app(tiny_workspace, "retrieval", **HERE, head="0"))

@@ -130,6 +130,7 @@ def test_a_running_job_shows_percent_and_can_be_cancelled_and_resumed(served: Wo
     assert "resume" in buttons(test) and "cancel" not in buttons(test)
     test.button(key="resume").click().run()
     wait_for(lambda: jobs.show(served, job)["attempt"] == 2)
+    assert any(metric.label.endswith("(attempt 2)") for metric in page(job=job).metric)
 
 
 def test_a_refreshed_page_sees_the_job_go_on(served: Workspace):
@@ -204,13 +205,15 @@ def test_a_baseline_is_compared_with_another_run_and_not_with_itself(served: Wor
     wait_for(lambda: jobs.show(served, job)["state"] == "done")
     make_run(served, "base", model="din")
     test = page(job=job)
-    assert "open_compare" in buttons(test)
+    assert "open_compare" in buttons(test) and "open_r" not in buttons(test)  # DIN has nothing to search with
     test.button(key="open_compare").click().run()
     assert not test.exception and test.query_params["runs"] == "pre,base"
     make_run(served, "other", model="avgpool")
     test = page(job=job)
     test.button(key="open_compare").click().run()
     assert test.query_params["runs"] == "other,base"
+    make_run(served, "base", model="seminar")
+    assert "open_r" in buttons(page(job=job))
 
 
 def test_a_link_that_names_a_run_twice_compares_it_once(served: Workspace):
@@ -235,7 +238,7 @@ def test_runs_are_evaluated_by_jobs_that_show_how_far_they_are_and_can_be_cancel
     test.button(key="evaluate_missing").click().run()
     assert not test.exception
     assert [row["words"] for row in jobs.rows(served)] == [["evaluate", "--run", "a"], ["evaluate", "--run", "b"]]
-    wait_for(lambda: jobs.rows(served)[0]["step"] > 0)
+    wait_for(lambda: jobs.rows(served)[0]["step"] > 0 and "waiting for" in jobs.rows(served)[1]["message"])
     again = page(part="compare", runs="a,b")
     assert "evaluate_missing" not in buttons(again)
     said = [bar.proto.text for bar in again.get("progress")]
