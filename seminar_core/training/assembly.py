@@ -298,19 +298,19 @@ def optimisers(model: nn.Module, config: OptimiserConfig, *, sparse: bool, devic
     table_ids = {id(p) for _, p in tables}
     scattered = [p for name, p in tables if sparse and not name.endswith("attribute_embedding")]
     scattered_ids = {id(p) for p in scattered}
+    values = [p for name, p in named if name.startswith("values.")]
+    value_ids = {id(p) for p in values}
+    rest = [p for _, p in named if id(p) not in table_ids | value_ids]
+    dense = [p for _, p in tables if id(p) not in scattered_ids]
     groups: list[dict[str, Any]] = [
-        {
-            "params": [p for _, p in named if id(p) not in table_ids],
-            "lr": config.learning_rate,
-            "weight_decay": config.weight_decay,
-        },
-        {
-            "params": [p for _, p in tables if id(p) not in scattered_ids],
-            "lr": config.embedding_learning_rate,
-            "weight_decay": 0.0,
-        },
+        {"params": params, "lr": rate, "weight_decay": decay}
+        for params, rate, decay in (
+            (rest, config.learning_rate, config.weight_decay),
+            (values, config.value_learning_rate, config.weight_decay),
+            (dense, config.embedding_learning_rate, 0.0),
+        )
+        if params
     ]
-    groups = [group for group in groups if group["params"]]
     found: list[Optimizer] = [torch.optim.AdamW(groups, fused=True)] if groups else []
     if scattered:
         found.append(RowAdam(scattered, lr=config.embedding_learning_rate))

@@ -138,6 +138,7 @@ class OptimiserConfig:
     Fields:
         learning_rate: of projections, attention and MLP.
         embedding_learning_rate: of embedding tables.
+        value_learning_rate: of W^V and W^O, which begin as the identity; 0 leaves them there.
         weight_decay: decoupled, on everything but embedding tables.
         clip: largest gradient norm; 0 = no clipping.
         precision: "auto" is bfloat16 autocast on CUDA and float32 on the CPU.
@@ -145,13 +146,14 @@ class OptimiserConfig:
 
     learning_rate: float = 2e-3
     embedding_learning_rate: float = 2e-3
+    value_learning_rate: float = 1e-4
     weight_decay: float = 0.0
     clip: float = 5.0
     precision: str = "auto"
 
     def __post_init__(self) -> None:
         require_positive(self, "learning_rate", "embedding_learning_rate")
-        for name in ("weight_decay", "clip"):
+        for name in ("value_learning_rate", "weight_decay", "clip"):
             require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "zero or more")
         require_one_of(self, "precision", PRECISIONS)
 

@@ -61,6 +61,17 @@ def test_each_freeze_keeps_its_part_and_nothing_else(workspace, switch, still):
     assert others <= moved
 
 
+def test_values_learn_at_a_rate_of_their_own(workspace):
+    finetune(workspace, "tiny", "still-values", model="seminar", config=config(value_learning_rate=0.0))
+    before, after = (
+        load_run(workspace, "still-values", stage=stage, device="cpu").model.state_dict()
+        for stage in ("before", "last")
+    )
+    for name in ("values.value", "values.output"):
+        assert torch.equal(before[name], after[name]), name
+    assert not torch.equal(before["score.query"], after["score.query"])
+
+
 def test_the_psu_decides_the_widths_that_its_tensors_have(workspace):
     finetune(workspace, "tiny", "widths", model="seminar", parent="psu", config=config(width=32, heads=4))
     assert load_run(workspace, "widths", device="cpu").config.model.width == 16
