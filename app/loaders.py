@@ -256,19 +256,19 @@ def find_items(name: str, text: str) -> tuple[list[int], int]:
 
 
 @st.cache_data(max_entries=8, show_spinner="Measuring every person …")
-def _population(root: str, run_name: str, key: str, spec: str) -> dict[str, Any]:
+def _population(root: str, run_name: str, key: str, spec: str, k: int | None) -> dict[str, Any]:
     from seminar_core.diagnostics.population import population as measure
 
     opened = study(run_name)
     with STUDY_LOCK:
-        return measure(Workspace(Path(root)), run_name, spec=spec, study=opened)
+        return measure(Workspace(Path(root)), run_name, spec=spec, k=k, study=opened)
 
 
-def population(run_name: str, spec: str | None = None) -> dict[str, Any]:
-    """PQ loss, length and gap of every person, as the command `population` answers."""
+def population(run_name: str, spec: str | None = None, k: int | None = None) -> dict[str, Any]:
+    """PQ loss, length and gap of every person, as the command `population` answers; `k` None = the run's own K."""
     from seminar_core.retrieval.spec import DEFAULT
 
-    return _population(str(workspace().root), run_name, run_key(run_name), spec or DEFAULT)
+    return _population(str(workspace().root), run_name, run_key(run_name), spec or DEFAULT, k)
 
 
 @st.cache_data(max_entries=ENTRIES, show_spinner="Measuring every specification …")

@@ -63,7 +63,7 @@ def render() -> None:
         question = controls.what_if(run, question)
         with controls.repaired(run, question):
             page(name, run, question, top)
-        evidence.population(name, run, person)
+        evidence.population(run, question)
 
 
 def page(name: str, run: str, question: Question, top: st.delta_generator.DeltaGenerator) -> None:

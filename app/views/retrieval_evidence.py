@@ -136,19 +136,19 @@ def budget_figure(run: str, question: Question, person: str) -> None:
     )
 
 
-def population(name: str, run: str, person: str) -> None:
-    """All people by PQ loss, length and gap; a click opens the person."""
+def population(run: str, question: Question) -> None:
+    """All people by PQ loss at the page's specification and K, length and gap; a click opens the person."""
     with st.expander(
         "Everybody: PQ loss, length and gap", icon=":material/groups:", key="population", on_change="rerun"
     ) as opened:
         if not opened.open:
             return
         with widgets.explained("population_error"):
-            said = loaders.population(run)
+            said = loaders.population(run, question.spec, question.k)
             people = pd.DataFrame(said["people"])
             if said["note"]:
                 widgets.empty(said["note"])
-            chosen = people.index[people.person == person]
+            chosen = people.index[people.person == question.person]
 
             def open_person() -> None:
                 ids = widgets.selected_ids(st.session_state["chart_population"])
@@ -156,9 +156,9 @@ def population(name: str, run: str, person: str) -> None:
                     state.another_person(str(people.person[ids[0]]), item="", query="")
 
             known = people.pq_loss.dropna()
-            setting = f"at {widgets.plain(said['spec'])}, the run's own K and a shortlist of {SHORTLIST:g}K"
+            setting = f"by the codes of {widgets.plain(said['spec'])} alone, K = {said['k']}, at their last event"
             says = f"{len(known):,} of {len(people):,} people {setting}" + (
-                f"; half lose at most {known.median():.2%} of the attention mass, nine of ten at most "
+                f"; half of them lose at most {known.median():.2%} of the attention mass, nine of ten at most "
                 f"{known.quantile(0.9):.2%}"
                 if len(known)
                 else ""

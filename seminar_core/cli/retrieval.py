@@ -154,11 +154,11 @@ def frontier(
     return measure(workspace, run, person=person, target_recall=target_recall, progress=report_progress())
 
 
-def population(workspace: Workspace, run: RunOption, spec: SpecOption = DEFAULT) -> dict[str, Any]:
-    """Every person: PQ loss, life length, modality gap."""
+def population(workspace: Workspace, run: RunOption, spec: SpecOption = DEFAULT, k: KOption = None) -> dict[str, Any]:
+    """Every person: what the codes alone lose (PQ loss), life length, modality gap."""
     from ..diagnostics.population import population as measure
 
-    return measure(workspace, run, spec=spec, progress=report_progress())
+    return measure(workspace, run, spec=spec, k=k, progress=report_progress())
 
 
 def register(app: typer.Typer) -> None:

@@ -1,8 +1,9 @@
 """Every person of a run: what quantisation loses, how long the life is, how far the modalities are apart.
 
 Diagnostics, over all search traces. The distribution is what one reports, the person is the example. `pq_loss` is one
-minus the attention mass that `retrieve` recovers with its defaults for the person's last event, so a person opened from
-the list shows the same number. Kept with the run and made again when its vectors or codebooks have changed.
+minus the attention mass that the codes alone keep for the person's last event, as `retrieve --shortlist 0` says: after
+exact scores have ordered a shortlist of 4 K nearly nothing is lost of anybody. Kept with the run and made again when
+its vectors or codebooks have changed.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from ..errors import CorruptFileError, MissingFileError, NotReadyError
 from ..files import read_json, write_json
 from ..progress import Progress, silent
 from ..retrieval.codebooks import hash_vectors
+from ..retrieval.exact import check_keep
 from ..retrieval.spec import DEFAULT, parse
 from ..workspace import Workspace
 from .search_answer import attention_mass, recall
 from .search_trace import Question, trace
 from .study import Study, open_study
 
-FORMAT = 1
+FORMAT = 2
 
 
 def item_gaps(vectors: ChannelVectors) -> np.ndarray:
@@ -45,7 +47,7 @@ def person_gap(gaps: np.ndarray, items: np.ndarray) -> float | None:
     return float(found.mean()) if len(found) else None
 
 
-def measure_person(study: Study, person_row: int, gaps: np.ndarray, spec: str | None) -> dict[str, Any]:
+def measure_person(study: Study, person_row: int, gaps: np.ndarray, spec: str | None, k: int | None) -> dict[str, Any]:
     """One row of the population; without `spec` its losses are None."""
     dataset = study.dataset
     life = dataset.store.life(person_row)
@@ -59,7 +61,7 @@ def measure_person(study: Study, person_row: int, gaps: np.ndarray, spec: str | 
     }
     if len(life) and spec:
         item = dataset.item_ids[int(life.item[-1])]
-        found = trace(study, Question(row["person"], item, spec=spec), timed=False)
+        found = trace(study, Question(row["person"], item, spec=spec, k=k, shortlist=0), timed=False)
         mass = attention_mass(found)
         row["pq_loss"] = None if mass is None else 1 - mass
         row["recall"] = recall(found)
@@ -81,18 +83,22 @@ def population(
     run: str,
     *,
     spec: str = DEFAULT,
+    k: int | None = None,
     progress: Progress = silent,
     study: Study | None = None,
 ) -> dict[str, Any]:
     """Measure every person of a run, or read what was measured; what the command `population` answers.
 
-    A run whose first stage cannot be quantised, or that has no codebooks of `spec` yet, has gaps but no PQ losses and
-    says why in `note`.
+    `k` events are kept per head, None = the run's own K. A run whose first stage cannot be quantised, or that has no
+    codebooks of `spec` yet, has gaps but no PQ losses and says why in `note`.
 
     Raises:
+        ConfigError: fewer than one event is to be kept.
         SpecError: `spec` is no specification; it is also the name of the file that keeps the answer.
     """
     spec = str(parse(spec))
+    if k is not None:
+        check_keep(k)
     study = study or open_study(workspace, run)
     books, note = _codebooks(study, spec)
     facts = {
@@ -101,8 +107,9 @@ def population(
         "codebooks": books,
         "dataset": study.dataset.hash,
         "spec": spec,
+        "k": k or study.run.config.model.keep,
     }
-    path = study.run.path / "population" / f"{spec}.json"
+    path = study.run.path / "population" / f"{spec}-{facts['k']}.json"
     try:
         kept = read_json(path)
     except (MissingFileError, CorruptFileError):  # what was kept can be measured again
@@ -111,8 +118,8 @@ def population(
         gaps = item_gaps(study.vectors)
         people = []
         for row in range(study.dataset.n_people):
-            people.append(measure_person(study, row, gaps, spec if books else None))
+            people.append(measure_person(study, row, gaps, spec if books else None, k))
             progress(row + 1, study.dataset.n_people, "measuring people")
         kept = {"facts": facts, "people": people}
         write_json(path, kept)
-    return {"run": run, "spec": spec, "people": kept["people"], "note": note}
+    return {"run": run, "spec": spec, "k": facts["k"], "people": kept["people"], "note": note}

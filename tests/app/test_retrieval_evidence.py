@@ -56,11 +56,12 @@ def test_the_budget_is_the_frontier_of_this_person(open_app, tiny_workspace):
     assert (best["says"] or "Nothing reaches recall") in words_of(at)
 
 
-def test_everybody_is_the_population(open_app, tiny_workspace):
+def test_everybody_is_the_population_at_the_pages_setting(open_app, tiny_workspace):
     at = open_sections(open_app(tiny_workspace, "retrieval", **HERE), "population", "behind_population")
-    said = population(tiny_workspace, "run")["people"]
+    said = population(tiny_workspace, "run", spec=HERE["spec"])["people"]
     shown = next(table for table in tables_of(at) if "pq_loss" in table)
     losses = [None if loss != loss else loss for loss in shown.pq_loss]
     assert shown.person.tolist() == [row["person"] for row in said] and losses == [row["pq_loss"] for row in said]
     known = [loss for loss in losses if loss is not None]
+    assert max(known) > 0
     assert f"{len(known)} of {len(said)} people" in words_of(at)

@@ -33,13 +33,15 @@ def test_a_gap_is_one_minus_the_mean_cosine_of_present_channels():
     assert person_gap(gaps, np.array([3])) is None
 
 
-def test_a_persons_loss_is_what_retrieve_says_of_their_last_event(workspace):
-    said = population(workspace, "run", spec=COARSE)
-    dataset = open_study(workspace, "run").dataset
+@pytest.mark.parametrize("k", [None, 3])
+def test_a_persons_loss_is_what_the_codes_alone_lose_of_their_last_event(workspace, k):
+    said = population(workspace, "run", spec=COARSE, k=k)
+    assert any(row["pq_loss"] > 0 for row in said["people"])
+    dataset, asked = open_study(workspace, "run").dataset, {"spec": COARSE, "k": k, "shortlist": 0}
     assert len(said["people"]) == dataset.n_people
     for row in said["people"][:4]:
         life = dataset.store.life(dataset.person_row(row["person"]))
-        one = retrieve(workspace, "run", row["person"], dataset.item_ids[int(life.item[-1])], spec=COARSE)
+        one = retrieve(workspace, "run", row["person"], dataset.item_ids[int(life.item[-1])], **asked)
         assert row["pq_loss"] == pytest.approx(1 - one["attention_mass"], abs=1e-9)
         assert row["recall"] == pytest.approx(one["recall"]) and row["events"] == len(life)
 
@@ -55,7 +57,7 @@ def test_what_was_measured_is_kept_until_the_codebooks_change(workspace):
 @pytest.mark.parametrize("left", ["", '{"facts": {', "[]"])
 def test_what_was_kept_and_is_damaged_is_measured_again(workspace, left):
     first = population(workspace, "run", spec=COARSE)
-    (workspace.run_dir("run") / "population" / f"{COARSE}.json").write_text(left)
+    (workspace.run_dir("run") / "population" / f"{COARSE}-{first['k']}.json").write_text(left)
     assert population(workspace, "run", spec=COARSE) == first
 
 
@@ -74,7 +76,7 @@ def test_a_specification_that_is_none_is_refused_and_names_no_file(workspace, ru
 
 def test_a_specification_with_blanks_is_the_same_specification(workspace):
     assert population(workspace, "run", spec=" " + COARSE)["spec"] == COARSE
-    assert [path.stem for path in (workspace.run_dir("run") / "population").iterdir()] == [COARSE]
+    assert {path.stem.rpartition("-")[0] for path in (workspace.run_dir("run") / "population").iterdir()} == {COARSE}
 
 
 def test_the_frontier_measures_every_specification_once_per_stage(workspace):
