@@ -100,7 +100,7 @@ def people(frame: pd.DataFrame) -> None:
     if event is not None and event["selection"]["rows"]:
         person = str(frame.iloc[event["selection"]["rows"][0]]["id"])
         if st.button(f"Read the life of {widgets.plain(person)}", icon=":material/timeline:", key="torn_life"):
-            state.put(person=person)
+            state.another_person(person)
             widgets.open_station("life")
 
 

@@ -107,7 +107,7 @@ def test_an_unknown_id_never_breaks_a_station(open_app, tiny_workspace, station,
         ("retrieval", {"weights": "1,0"}, "“weights=1,0” is not explicit channel weights"),
         ("retrieval", {"at": "zzz"}, "is no event of person"),
         ("alignment", {"run": "gone"}, "run 'gone' is not known"),
-        ("alignment", {"stages": "last"}, "Choose at least one stage"),
+        ("alignment", {"stages": "last"}, "has no stage last: showing"),
         ("training", {"part": "compare", "runs": "run,gone"}, "not known here and left out: gone"),
     ],
 )
