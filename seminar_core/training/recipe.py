@@ -146,7 +146,7 @@ class OptimiserConfig:
 
     learning_rate: float = 2e-3
     embedding_learning_rate: float = 2e-3
-    value_learning_rate: float = 1e-4
+    value_learning_rate: float = 2e-3
     weight_decay: float = 0.0
     clip: float = 5.0
     precision: str = "auto"

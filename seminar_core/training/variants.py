@@ -62,16 +62,25 @@ VARIANTS = (
     Variant("seminar, from scratch, short budget", "seminar", steps=1 / SHORT),
 )
 FEW_BYTES = {"spec": "QC64,RQ4x8"}
+SLOW_VALUES = {"value_learning_rate": 1e-4}
 EXTRA = (
     Variant("seminar-pq, 4 bytes", "seminar-pq", psu={}, finetune=FEW_BYTES),
     Variant("seminar-pq, 4 bytes, end to end", "seminar-pq", psu={}, finetune={**FEW_BYTES, "codebooks": "end-to-end"}),
+    Variant("seminar, slow values", "seminar", psu={}, settings=SLOW_VALUES),
+    Variant("seminar, from scratch, slow values", "seminar", settings=SLOW_VALUES),
+    Variant("seminar, short budget, slow values", "seminar", psu={}, settings=SLOW_VALUES, steps=1 / SHORT),
+    Variant("seminar, from scratch, short budget, slow values", "seminar", settings=SLOW_VALUES, steps=1 / SHORT),
+    *(Variant(f"{name}, slow values", name, settings=SLOW_VALUES) for name in ("din", "twin", "muse")),
 )
-"""Rows that are measured when they are named: codes so short that something is lost, trained in both ways."""
+"""Rows that are measured when they are named: codes so short that something is lost, trained in both ways; and W^V and
+W^O that learn twenty times slower than the rest, in pretraining and after."""
 PAIRS = (
     ("seminar", "seminar, from scratch"),
     ("seminar, short budget", "seminar, from scratch, short budget"),
     ("seminar", "seminar, scratch, twice the steps"),
     ("seminar-pq, 4 bytes, end to end", "seminar-pq, 4 bytes"),
+    ("seminar, slow values", "seminar, from scratch, slow values"),
+    ("seminar, short budget, slow values", "seminar, from scratch, short budget, slow values"),
 )
 
 BUDGETS = {
