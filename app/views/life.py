@@ -98,7 +98,11 @@ def find(name: str) -> None:
         column_config={
             "matches": st.column_config.NumberColumn(help="searches that contain the text"),
             "gap": st.column_config.NumberColumn("modality gap", format="%.3f"),
-            "pq_loss": st.column_config.NumberColumn("PQ loss", format="%.4f", help="1 - attention mass recovered"),
+            "pq_loss": st.column_config.NumberColumn(
+                "PQ loss",
+                format="%.4f",
+                help="share of the attention mass that the codes alone lose, at the last event",
+            ),
             "activity": st.column_config.BarChartColumn("activity over the life", y_min=0),
         },
     )
