@@ -26,11 +26,11 @@ test-slow: setup
 	$(BIN)/python -m pytest -m slow
 
 test-faults: setup
-	for i in $$(seq 20); do $(BIN)/python -m pytest tests/training/test_job_faults.py --durations=0 || exit 1; done
+	for i in $$(seq 20); do $(BIN)/python -m pytest tests/jobs/test_job_faults.py --durations=0 || exit 1; done
 
 test-slurm: setup
 	$(BIN)/pip install --quiet --disable-pip-version-check submitit==1.5.4
-	$(BIN)/python -m pytest tests/training/test_slurm.py -m slurm -rs
+	$(BIN)/python -m pytest tests/jobs/test_slurm.py -m slurm -rs
 
 check: setup
 	$(BIN)/ruff format --check .

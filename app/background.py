@@ -10,9 +10,9 @@ from typing import Any
 import streamlit as st
 
 from app import loaders, widgets
-from seminar_core.training import first_run as core
-from seminar_core.training import jobs
-from seminar_core.training.job_state import LIVE
+from seminar_core.jobs import control as jobs
+from seminar_core.jobs import first_run as core
+from seminar_core.jobs.state import LIVE
 
 ENDED = "first_run_ended"
 ENDED_AS = {"stopped": "was stopped", "failed": "failed", "lost": "was lost"}

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from seminar_core.data.dataset import Dataset
-    from seminar_core.diagnostics.search_trace import Question, Trace
-    from seminar_core.diagnostics.study import Study
+    from seminar_core.search.study import Study
+    from seminar_core.search.trace import Question, Trace
 
 SAMPLE = "sample"
 ENTRIES = 64
@@ -56,7 +56,7 @@ def run_key(name: str) -> str:
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _dataset(root: str, name: str, key: str) -> Dataset:
-    from seminar_core.data.dataset import open_dataset
+    from seminar_core.data.opening import open_dataset
 
     return open_dataset(Workspace(Path(root)), name)
 
@@ -69,7 +69,7 @@ def dataset(name: str) -> Dataset:
     """
     key = dataset_key(name)
     if not key:
-        from seminar_core.data.dataset import open_dataset
+        from seminar_core.data.opening import open_dataset
 
         opened = open_dataset(workspace(), name)
         return _dataset(str(workspace().root), name, opened.hash)
@@ -130,7 +130,7 @@ def report(name: str) -> dict[str, Any]:
 
 @st.cache_data(max_entries=ENTRIES, show_spinner="Looking for people …")
 def _people(root: str, name: str, key: str, query: str, sort: str, run_name: str, run_at: str) -> list[dict[str, Any]]:
-    from seminar_core.data.people import find_people
+    from seminar_core.lives.people import find_people
 
     opened = dataset(name)
     gap = pq_loss = None
@@ -150,7 +150,7 @@ def people(name: str, query: str, sort: str, run_name: str = "") -> list[dict[st
 
 @st.cache_data(max_entries=ENTRIES, show_spinner=False)
 def _sparklines(root: str, name: str, key: str, people: tuple[str, ...]) -> list[list[int]]:
-    from seminar_core.diagnostics.lifeline import sparkline
+    from seminar_core.lives.lifeline import sparkline
 
     opened = dataset(name)
     return [sparkline(opened.store.life(opened.person_row(person)).time_s) for person in people]
@@ -163,7 +163,7 @@ def sparklines(name: str, people: tuple[str, ...]) -> list[list[int]]:
 
 @st.cache_data(max_entries=ENTRIES, show_spinner=False)
 def _life_facts(root: str, name: str, key: str, person: str) -> Any:
-    from seminar_core.diagnostics.lifeline import facts
+    from seminar_core.lives.lifeline import facts
 
     opened = dataset(name)
     return facts(opened.store.life(opened.person_row(person)))
@@ -176,7 +176,7 @@ def life_facts(name: str, person: str) -> Any:
 
 def event_frame(name: str, person: str, events: np.ndarray, zone: str) -> pd.DataFrame:
     """Events at these positions as a table: event, time in `zone`, search, action, title, query, label, item."""
-    from seminar_core.diagnostics.lifeline import event_table
+    from seminar_core.lives.lifeline import event_table
 
     opened = dataset(name)
     table = event_table(opened, opened.store.life(opened.person_row(person)), events)
@@ -186,7 +186,7 @@ def event_frame(name: str, person: str, events: np.ndarray, zone: str) -> pd.Dat
 
 @st.cache_data(max_entries=ENTRIES, show_spinner="Clustering interests …")
 def _interests(root: str, name: str, key: str, person: str) -> Any:
-    from seminar_core.diagnostics.interests import life_interests
+    from seminar_core.lives.interests import life_interests
 
     return life_interests(dataset(name), person)
 
@@ -201,7 +201,7 @@ STUDY_LOCK = threading.Lock()
 
 @st.cache_resource(max_entries=4, show_spinner="Opening the run …")
 def _study(root: str, run_name: str, key: str) -> Study:
-    from seminar_core.diagnostics.study import open_study
+    from seminar_core.search.study import open_study
 
     return open_study(Workspace(Path(root)), run_name)
 
@@ -217,7 +217,7 @@ def study(run_name: str) -> Study:
 
 @st.cache_resource(max_entries=128, show_spinner=False)
 def _trace(root: str, run_name: str, key: str, asked: str, _question: Question) -> Trace:
-    from seminar_core.diagnostics.search_trace import trace as answer
+    from seminar_core.search.trace import trace as answer
 
     opened = study(run_name)
     with STUDY_LOCK:
@@ -231,7 +231,7 @@ def trace(run_name: str, question: Question) -> Trace:
 
 @st.cache_data(max_entries=ENTRIES, show_spinner="Ranking the whole catalogue …")
 def _top_items(root: str, run_name: str, key: str, asked: str, _question: Question) -> list[dict[str, Any]]:
-    from seminar_core.diagnostics.targets import top_items as rank
+    from seminar_core.search.targets import top_items as rank
 
     opened = study(run_name)
     with STUDY_LOCK:
@@ -245,7 +245,7 @@ def top_items(run_name: str, question: Question) -> list[dict[str, Any]]:
 
 @st.cache_data(max_entries=ENTRIES, show_spinner=False)
 def _find_items(root: str, name: str, key: str, text: str) -> tuple[list[int], int]:
-    from seminar_core.diagnostics.targets import find_items
+    from seminar_core.search.targets import find_items
 
     return find_items(dataset(name), text)
 
@@ -257,7 +257,7 @@ def find_items(name: str, text: str) -> tuple[list[int], int]:
 
 @st.cache_data(max_entries=8, show_spinner="Measuring every person …")
 def _population(root: str, run_name: str, key: str, spec: str, k: int | None) -> dict[str, Any]:
-    from seminar_core.diagnostics.population import population as measure
+    from seminar_core.search.population import population as measure
 
     opened = study(run_name)
     with STUDY_LOCK:
@@ -273,7 +273,7 @@ def population(run_name: str, spec: str | None = None, k: int | None = None) -> 
 
 @st.cache_data(max_entries=ENTRIES, show_spinner="Measuring every specification …")
 def _frontier(root: str, run_name: str, key: str, person: str) -> dict[str, Any]:
-    from seminar_core.diagnostics.budget import frontier as measure
+    from seminar_core.search.budget import frontier as measure
 
     opened = study(run_name)
     with STUDY_LOCK:
@@ -287,7 +287,7 @@ def frontier(run_name: str, person: str = "") -> dict[str, Any]:
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def _explanation(root: str, run_name: str, key: str, asked: str, event: str, _question: Question) -> dict[str, Any]:
-    from seminar_core.diagnostics.explanation import explain_event
+    from seminar_core.search.explanation import explain_event
 
     opened, found = study(run_name), trace(run_name, _question)
     with STUDY_LOCK:
@@ -309,7 +309,7 @@ def _picture(key: str, name: str, item_row: int) -> str:
 
 @st.cache_data(max_entries=ENTRIES, show_spinner=False)
 def _tables(root: str, name: str, key: str) -> tuple[Any, Any]:
-    from .figures import data as figures
+    from app.stations.data import figures
 
     store = dataset(name).store
     return figures.length_table(store.lengths), figures.month_table(store.time_s, store.query > 0)
@@ -335,7 +335,7 @@ def warm_up() -> threading.Thread:
     """Import what later stations need (torch, faiss and what is built on them) behind the first screen; once."""
 
     def load() -> None:
-        for name in ("torch", "faiss", "seminar_core.diagnostics.study", "seminar_core.diagnostics.search_trace"):
+        for name in ("torch", "faiss", "seminar_core.search.study", "seminar_core.search.trace"):
             import_module(name)
 
     thread = threading.Thread(target=load, name="warm-up", daemon=True)

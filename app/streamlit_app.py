@@ -34,11 +34,11 @@ def station(name: str) -> None:
     widgets.thread_bar()
     background.first_run_goes_on(state.get("dataset"))
     st.header(title, anchor=False, help=question)
-    if util.find_spec(f"app.views.{name}") is None:
+    if util.find_spec(f"app.stations.{name}.view") is None:
         widgets.empty(f"The station {title} is not there yet.", icon=":material/construction:")
     else:
         with widgets.explained(f"{name}_error"):
-            import_module(f"app.views.{name}").render()
+            import_module(f"app.stations.{name}.view").render()
 
 
 def start() -> None:

@@ -221,13 +221,6 @@ def open_station(station: str) -> None:
     st.switch_page(st.session_state[PAGES][station])
 
 
-def first_run(dataset_name: str) -> None:
-    """Where the data set has no run: offer to train a small one."""
-    from app import background  # which draws with this module
-
-    background.first_run(dataset_name)
-
-
 def pick_dataset() -> str:
     """Selector of the data set; an unknown name from a link stays chosen, and the view explains it."""
     names = loaders.dataset_names()

@@ -27,9 +27,9 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402 - after the root is on the path
 
 from app.components.alignment_map import payload  # noqa: E402
-from seminar_core.diagnostics.channel_set import ChannelSet  # noqa: E402
-from seminar_core.diagnostics.modality_gap import number_card  # noqa: E402
-from seminar_core.diagnostics.projection import Layout, joint_points, lay_out, pca_layout, warm  # noqa: E402
+from seminar_core.alignment.card import number_card  # noqa: E402
+from seminar_core.alignment.channel_set import ChannelSet  # noqa: E402
+from seminar_core.alignment.projection import Layout, joint_points, lay_out, pca_layout, warm  # noqa: E402
 from seminar_core.files import write_json  # noqa: E402
 from seminar_core.runtime import machine_facts  # noqa: E402
 

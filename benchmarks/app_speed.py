@@ -64,7 +64,7 @@ def write_events(folder: Path, lengths: list[int], items: int = 500) -> None:
 def prepare(root: Path, lengths: list[int]) -> Workspace:
     """A workspace with the data set `speed` and the run `speed-run`."""
     from seminar_core.data.importers.table import import_table
-    from seminar_core.diagnostics.study import make_codebooks, open_study
+    from seminar_core.search.study import make_codebooks, open_study
     from seminar_core.training.finetune import finetune
     from seminar_core.training.recipe import FinetuneConfig
     from seminar_core.training.settings import load_config

@@ -11,8 +11,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.training import run_evaluation  # noqa: E402
 from seminar_core.files import write_json  # noqa: E402
-from seminar_core.training.speed_benchmark import run_evaluation  # noqa: E402
 
 
 def tell(done: int, total: int, words: str) -> None:

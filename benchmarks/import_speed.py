@@ -1,7 +1,7 @@
 """Import speed, memory and read latency: `python benchmarks/import_speed.py [--quick]` writes docs/results/import.json.
 
 20 million events (10,000 people x 2,000, and one life of 102,000) from Parquet and from CSV, each imported in a process
-of its own; `--quick` takes 2 million. The measuring is `seminar_core.data.import_benchmark`, as in `bench import`.
+of its own; `--quick` takes 2 million. The measuring is `benchmarks.importing`, as in `bench import`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from seminar_core.data.import_benchmark import run  # noqa: E402 - after the root is on the path
+from benchmarks.importing import run  # noqa: E402 - after the root is on the path
 from seminar_core.files import write_json  # noqa: E402 - the same
 
 

@@ -17,8 +17,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy is imported: one t
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.retrieval import run  # noqa: E402
 from seminar_core.files import read_json, write_json  # noqa: E402
-from seminar_core.retrieval.benchmark import run  # noqa: E402
 
 
 def tell(done: int, total: int, words: str) -> None:

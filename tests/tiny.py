@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
-from seminar_core.data.dataset import Dataset, open_dataset
+from seminar_core.data.dataset import Dataset
 from seminar_core.data.importers.table import import_table
+from seminar_core.data.opening import open_dataset
 from seminar_core.workspace import Workspace
 
 CATEGORIES = ("lamp", "chair", "kettle", "shoe", "tent", "guitar")

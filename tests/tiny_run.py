@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seminar_core.diagnostics.study import make_codebooks, open_study
+from seminar_core.search.study import make_codebooks, open_study
 from seminar_core.training.finetune import finetune
 from seminar_core.training.pretrain import pretrain
 from seminar_core.training.recipe import FinetuneConfig, PretrainConfig

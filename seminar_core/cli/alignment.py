@@ -29,7 +29,7 @@ def gap(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Decides resampling and samples.")] = 0,
 ) -> dict[str, Any]:
     """The number card of alignment: how far apart the modalities are."""
-    from ..diagnostics import alignment
+    from ..alignment import stages as alignment
 
     return alignment.gap(workspace, run, stage, correction=correction, seed=seed)
 
@@ -42,7 +42,7 @@ def worklist(
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many rows.")] = 50,
 ) -> dict[str, Any]:
     """Items or people whose modalities disagree most, with a likely reason."""
-    from ..diagnostics import alignment
+    from ..alignment import stages as alignment
 
     return alignment.worklist(workspace, run, of=of, stage=stage, limit=limit)
 
@@ -61,8 +61,9 @@ def map_(
     """Coordinates of all modalities on one joint map."""
     if format not in FORMATS:
         raise UnknownNameError("format", format, FORMATS)
-    from ..diagnostics import alignment, map_export
-    from ..diagnostics.map_store import MapRequest
+    from ..alignment import map_export
+    from ..alignment import stages as alignment
+    from ..alignment.map_store import MapRequest
 
     started = time.perf_counter()
     map_export.check_out(out, folder=format == "projector")

@@ -12,18 +12,17 @@ from typing import Annotated, Any
 
 import typer
 
+from ..beside import beside
 from ..errors import NotReadyError, UnknownNameError
 from ..workspace import Workspace
 from .main import command
 
 AREAS = {
-    "retrieval": ("..retrieval.benchmark", "run"),
-    "training": ("..training.speed_benchmark", "run_training"),
-    "evaluation": ("..training.speed_benchmark", "run_evaluation"),
-    "import": ("..data.import_benchmark", "run"),
+    "retrieval": ("benchmarks.retrieval", "run"),
+    "training": ("benchmarks.training", "run_training"),
+    "evaluation": ("benchmarks.training", "run_evaluation"),
+    "import": ("benchmarks.importing", "run"),
 }
-ALIGNMENT = Path(__file__).resolve().parents[2] / "benchmarks" / "alignment_speed.py"
-APP = Path(__file__).resolve().parents[2] / "benchmarks" / "app_speed.py"
 
 
 def bench(
@@ -37,7 +36,8 @@ def bench(
     if area not in AREAS:
         raise UnknownNameError("benchmark", area, [*AREAS, "app"])
     module, function = AREAS[area]
-    answer = getattr(import_module(module, __package__), function)(full)
+    sys.path.insert(0, str(beside("benchmarks").parent))
+    answer = getattr(import_module(module), function)(full)
     assert isinstance(answer, dict)
     return answer
 
@@ -48,9 +48,9 @@ def bench_app(full: bool) -> dict[str, Any]:
     Raises:
         NotReadyError: it could not be measured, with its own words.
     """
-    answer = measured(APP, *(["--full"] if full else []))
+    answer = measured(beside("benchmarks") / "app_speed.py", *(["--full"] if full else []))
     if full:
-        answer["rows"] += measured(ALIGNMENT)["rows"]
+        answer["rows"] += measured(beside("benchmarks") / "alignment_speed.py")["rows"]
     return answer
 
 

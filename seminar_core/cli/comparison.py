@@ -16,7 +16,7 @@ def compare(
     mode: Annotated[str, typer.Option("--mode", help="recommendation, search or pair")] = "recommendation",
 ) -> dict[str, Any]:
     """Differences of configuration, and metrics with paired intervals."""
-    from ..diagnostics.compare import compare as carry_out
+    from ..studies.compare import compare as carry_out
 
     return carry_out(workspace, runs, mode=mode, progress=report_progress())
 

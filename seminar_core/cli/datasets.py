@@ -22,8 +22,8 @@ def sample(
     noise: Annotated[bool, typer.Option("--noise", help="Nothing to learn but item frequencies.")] = False,
 ) -> dict[str, Any]:
     """Write the bundled sample data set anew."""
-    from ..data.dataset import sample_directory
-    from ..data.synthetic import write_sample
+    from ..data.opening import sample_directory
+    from ..data.synthetic.sample import write_sample
 
     return write_sample(out or sample_directory(), seed=seed, people=people, noise=noise)
 
@@ -45,14 +45,14 @@ def import_(
 
 def datasets(workspace: Workspace) -> dict[str, Any]:
     """List the data sets of the workspace."""
-    from ..data.dataset import list_datasets
+    from ..data.opening import list_datasets
 
     return {"datasets": list_datasets(workspace)}
 
 
 def report(workspace: Workspace, dataset: DatasetOption) -> dict[str, Any]:
     """Say what a data set holds and what is wrong with it."""
-    from ..data.dataset import open_dataset
+    from ..data.opening import open_dataset
     from ..data.report import report as data_report
 
     return data_report(open_dataset(workspace, dataset, report_progress()))
@@ -67,13 +67,13 @@ def people(
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many people at most.")] = 50,
 ) -> dict[str, Any]:
     """Find people."""
-    from ..data.dataset import open_dataset
-    from ..data.people import find_people
+    from ..data.opening import open_dataset
+    from ..lives.people import find_people
 
     opened = open_dataset(workspace, dataset, report_progress())
     if run is None:
         return {"people": find_people(opened, query, sort, limit)}
-    from ..diagnostics.population import population
+    from ..search.population import population
     from ..training.run_files import check_run_of
 
     check_run_of(workspace, run, opened.name)
@@ -90,8 +90,8 @@ def life(
     stop: Annotated[int | None, typer.Option("--to", help="Event after the last one shown.")] = None,
 ) -> dict[str, Any]:
     """Show one life, newest event last."""
-    from ..data.dataset import open_dataset
     from ..data.life_pages import life as life_of
+    from ..data.opening import open_dataset
 
     return life_of(open_dataset(workspace, dataset, report_progress()), person, start, stop)
 

@@ -25,7 +25,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="Delete it; without, only say what depends on it.")] = False,
 ) -> dict[str, Any]:
     """Delete a data set, a run or a map, or prune the old checkpoints of a run."""
-    from ..training import removal
+    from ..jobs import removal
 
     removal.targets(workspace, kind, name)
     sentence = depends_on_it(kind, name, removal.dependents(workspace, kind, name))

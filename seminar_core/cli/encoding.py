@@ -20,7 +20,7 @@ def encode(
     image: Annotated[str, typer.Option("--image", help="histogram, given:FILE or clip:PATH.")] = "histogram",
 ) -> dict[str, Any]:
     """Compute the frozen text and image vectors of a data set."""
-    from ..data.dataset import open_dataset
+    from ..data.opening import open_dataset
     from ..encoders import encode as encode_dataset
 
     progress = report_progress()

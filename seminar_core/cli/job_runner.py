@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SeminarError
-from ..training.job_process import follow_job, run_job
-from ..training.job_state import GRACE_S, JobSpec
-from ..training.ranks import place
+from ..jobs.process import follow_job, run_job
+from ..jobs.state import GRACE_S, JobSpec
+from ..training.placement import place
 
 
 class RelayedError(SeminarError):

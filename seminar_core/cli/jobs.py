@@ -37,8 +37,8 @@ def start(
     nodes: Annotated[int, typer.Option("--nodes", min=1, help="Machines of a cluster to spread them over.")] = 1,
 ) -> dict[str, Any]:
     """Start a command as a background job and return at once."""
-    from ..training import jobs
-    from ..training.job_state import COMMANDS
+    from ..jobs import control as jobs
+    from ..jobs.state import COMMANDS
 
     if words[0] in COMMANDS:
         check_usage(words)
@@ -47,21 +47,21 @@ def start(
 
 def list_jobs(workspace: Workspace) -> dict[str, Any]:
     """All jobs, oldest first."""
-    from ..training import jobs
+    from ..jobs import control as jobs
 
     return {"jobs": jobs.rows(workspace)}
 
 
 def show(workspace: Workspace, job: Job) -> dict[str, Any]:
     """One job."""
-    from ..training import jobs
+    from ..jobs import control as jobs
 
     return {"jobs": [jobs.show(workspace, job)]}
 
 
 def cancel(workspace: Workspace, job: Job) -> dict[str, Any]:
     """Stop a job: it checkpoints and ends within 10 s, or is killed."""
-    from ..training import jobs
+    from ..jobs import control as jobs
 
     return {"jobs": [jobs.cancel(workspace, job)]}
 
@@ -74,7 +74,7 @@ def resume(
     ] = False,
 ) -> dict[str, Any]:
     """Continue a stopped, failed or lost job from its last checkpoint."""
-    from ..training import jobs
+    from ..jobs import control as jobs
 
     return {"jobs": [jobs.resume(workspace, job, smaller_batch=smaller_batch)]}
 
@@ -85,7 +85,7 @@ def logs(
     lines: Annotated[int, typer.Option("--lines", min=1, help="How many of the last lines.")] = 200,
 ) -> dict[str, Any]:
     """The tail of a job's log."""
-    from ..training import jobs
+    from ..jobs import control as jobs
 
     return {"job": job, "lines": jobs.logs(workspace, job, lines)}
 

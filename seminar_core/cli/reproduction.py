@@ -29,8 +29,8 @@ def reproduce(
     out: Annotated[Path | None, typer.Option("--out", help="Directory for the table as Markdown and JSON.")] = None,
 ) -> dict[str, Any]:
     """Train and measure every model and ablation; one table with intervals over seeds and people."""
+    from ..studies.reproduce import reproduce as compare
     from ..training.recipe import FinetuneConfig, PretrainConfig, shared_settings
-    from ..training.reproduce import reproduce as compare
     from ..training.settings import load_config
 
     finetune = load_config(FinetuneConfig, config, settings or (), seed=seed, device=device)

@@ -57,7 +57,7 @@ def question(
     method: str | None,
 ) -> Any:
     """The options as a `Question`."""
-    from ..diagnostics.search_trace import Question
+    from ..search.trace import Question
 
     return Question(
         person,
@@ -94,9 +94,9 @@ def retrieve(
     method: MethodOption = None,
 ) -> dict[str, Any]:
     """Exact beside approximate retrieval for one target."""
-    from ..diagnostics.search_answer import answer
-    from ..diagnostics.search_trace import trace
-    from ..diagnostics.study import open_study
+    from ..search.answer import answer
+    from ..search.study import open_study
+    from ..search.trace import trace
 
     asked = question(person, item, query, at, k, spec, shortlist, weights, mask, hide_from, hide_to, head, method)
     study = open_study(workspace, run)
@@ -121,9 +121,9 @@ def explain(
     head: HeadOption = None,
 ) -> dict[str, Any]:
     """Why an event was kept or lost."""
-    from ..diagnostics.explanation import explain_event
-    from ..diagnostics.search_trace import trace
-    from ..diagnostics.study import open_study
+    from ..search.explanation import explain_event
+    from ..search.study import open_study
+    from ..search.trace import trace
 
     asked = question(person, item, query, at, k, spec, shortlist, weights, mask, hide_from, hide_to, head, None)
     study = open_study(workspace, run)
@@ -137,7 +137,7 @@ def codebooks(
     workspace: Workspace, run: RunOption, spec: SpecOption = DEFAULT, rows: RowsOption = None
 ) -> dict[str, Any]:
     """Train codebooks for a run and encode its catalogue."""
-    from ..diagnostics.study import make_codebooks, open_study
+    from ..search.study import make_codebooks, open_study
 
     return make_codebooks(open_study(workspace, run), spec, rows=rows, progress=report_progress())
 
@@ -149,14 +149,14 @@ def frontier(
     target_recall: Annotated[float, typer.Option("--target-recall", help="What the suggestion has to reach.")] = 0.95,
 ) -> dict[str, Any]:
     """Recall, attention mass, bytes and latency of every specification on this run."""
-    from ..diagnostics.budget import frontier as measure
+    from ..search.budget import frontier as measure
 
     return measure(workspace, run, person=person, target_recall=target_recall, progress=report_progress())
 
 
 def population(workspace: Workspace, run: RunOption, spec: SpecOption = DEFAULT, k: KOption = None) -> dict[str, Any]:
     """Every person: what the codes alone lose (PQ loss), life length, modality gap."""
-    from ..diagnostics.population import population as measure
+    from ..search.population import population as measure
 
     return measure(workspace, run, spec=spec, k=k, progress=report_progress())
 

@@ -1,14 +1,12 @@
 """A data set as everything downstream sees it: opened in milliseconds, memory-mapped, its tables read when asked for.
 
 Data. `datasets/<name>/dataset.json` points at the current version directory, named by the hash of its content (layout:
-docs/data-format.md). The bundled sample is imported from `sample_data/` when it is first opened and again when that
-folder has changed.
+docs/data-format.md). `opening` finds it by name.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -19,22 +17,16 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from ..errors import (
-    CorruptFileError,
-    MissingFileError,
-    SeminarError,
     StaleError,
-    UnknownDatasetError,
     UnknownItemError,
     UnknownPersonError,
 )
 from ..files import read_json
-from ..progress import Progress, silent
-from ..workspace import Workspace, checked_name
 from .sequence_store import SequenceStore
-from .versions import FORMAT_VERSION, dataset_lock
+from .versions import FORMAT_VERSION
 
 if TYPE_CHECKING:
-    from .truth import Truth
+    from .synthetic.truth import Truth
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +146,7 @@ class Dataset:
         """The planted answer of a generated data set, None for real data."""
         if not (self.path / "truth").is_dir():
             return None
-        from .truth import Truth
+        from .synthetic.truth import Truth
 
         return Truth.load(self.path / "truth")
 
@@ -227,101 +219,3 @@ class Dataset:
 
     def _strings(self, table: str, column: str) -> list[Any]:
         return pq.read_table(self.path / f"{table}.parquet", columns=[column]).column(0).to_pylist()
-
-
-def sample_directory() -> Path:
-    """Where the bundled sample lies: `$SEMINAR_SAMPLE_DIR`, else `sample_data/` beside the package."""
-    return Path(os.environ.get("SEMINAR_SAMPLE_DIR") or Path(__file__).resolve().parents[2] / "sample_data")
-
-
-def known_datasets(workspace: Workspace) -> list[str]:
-    """Names that `open_dataset` knows; the sample is always one of them where its folder is."""
-    names = {p.parent.name for p in workspace.datasets.glob("[!.]*/dataset.json")}
-    if (sample_directory() / "manifest.json").is_file():
-        names.add(SAMPLE)
-    return sorted(names)
-
-
-def open_dataset(workspace: Workspace, name: str, progress: Progress = silent) -> Dataset:
-    """Open the current version of a data set; the sample is imported first where that is needed.
-
-    Raises:
-        UnknownDatasetError: the workspace has none of this name.
-        UnsafePathError: the name is not allowed.
-    """
-    checked_name(name, "data set")
-    if name == SAMPLE:
-        import_sample(workspace, progress)
-    pointer = workspace.dataset_dir(name) / "dataset.json"
-    if not pointer.is_file():
-        raise UnknownDatasetError("data set", name, known_datasets(workspace))
-    for attempt in (1, 2):
-        path = workspace.dataset_dir(name) / _current(pointer)
-        try:
-            return Dataset(name, path)
-        except MissingFileError:
-            if attempt == 2:  # replaced between the two reads, twice
-                raise
-    raise AssertionError("unreachable")
-
-
-def _current(pointer: Path) -> str:
-    current = read_json(pointer).get("current", "")
-    return checked_name(str(current), "version")
-
-
-def import_sample(workspace: Workspace, progress: Progress = silent) -> None:
-    """Import the bundled sample when the workspace has none, or one of another `sample_data/`.
-
-    Raises:
-        MissingFileError: neither the workspace nor `sample_data/` has it.
-    """
-    from .importers.table import build_table
-
-    folder = sample_directory()
-    manifest = folder / "manifest.json"
-    if not manifest.is_file():
-        if (workspace.dataset_dir(SAMPLE) / "dataset.json").is_file():
-            return
-        raise MissingFileError(
-            f"the bundled sample is not there: {manifest} does not exist",
-            hint="write it with `python -m seminar_core sample`",
-        )
-    wanted = str(read_json(manifest).get("sha256", ""))
-    if _sample_hash(workspace) == wanted:
-        return
-    with dataset_lock(workspace, SAMPLE):
-        if _sample_hash(workspace) != wanted:  # another process may have been first
-            log.info("importing the bundled sample from %s", folder)
-            build_table(workspace, folder, SAMPLE, origin={"sample_sha256": wanted}, progress=progress)
-
-
-def _sample_hash(workspace: Workspace) -> str | None:
-    """The hash of the `sample_data/` that the workspace's sample was made from."""
-    directory = workspace.dataset_dir(SAMPLE)
-    try:
-        manifest = Dataset(SAMPLE, directory / _current(directory / "dataset.json")).manifest
-        return str(manifest["source"].get("sample_sha256"))
-    except (MissingFileError, CorruptFileError, StaleError, KeyError):
-        return None
-
-
-def list_datasets(workspace: Workspace) -> list[dict[str, Any]]:
-    """One row per data set: name, counts, source, when it was made; a damaged one says so in `error`."""
-    rows: list[dict[str, Any]] = []
-    for name in known_datasets(workspace):
-        row: dict[str, Any] = {"dataset": name, "events": None, "people": None, "items": None, "error": None}
-        pointer = workspace.dataset_dir(name) / "dataset.json"
-        if pointer.is_file():
-            try:
-                manifest = Dataset(name, pointer.parent / _current(pointer)).manifest
-                row |= {key: manifest["counts"][key] for key in ("events", "people", "items")}
-                row |= {
-                    "hash": manifest["hash"],
-                    "created": manifest["created"],
-                    "format": manifest["source"]["format"],
-                }
-            except (SeminarError, KeyError) as error:
-                row["error"] = str(error)
-        rows.append(row)
-    return rows

@@ -8,7 +8,7 @@ side: u_{h,m} = w_m (G^m)^T A_h^T f(target) / sqrt(d_h) with A_h = W^Q_h^T W^K_h
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -18,14 +18,31 @@ from ..contracts import CHANNELS, ChannelVectors, Folded
 from ..errors import ChannelWeightsError, ConfigError, NotLinearError
 
 if TYPE_CHECKING:
-    from .psu import PSU
-    from .ranker import Ranker
+    from .attention import TargetScore
+    from .channels import Channels
+    from .fusion import Fusion
+    from .search import Encoder
 
 BLOCK = 65_536
 
 
+class Foldable(Protocol):
+    """What a PSU and a ranker with a linear first stage have in common: channels, fusion, and a score to fold."""
+
+    channels: Channels
+    fusion: Fusion
+
+    @property
+    def linear_first_stage(self) -> bool: ...
+
+    @property
+    def score(self) -> TargetScore | None: ...
+
+    def encoder(self) -> Encoder: ...
+
+
 @torch.no_grad()
-def channel_vectors(model: Ranker | PSU) -> ChannelVectors:
+def channel_vectors(model: Foldable) -> ChannelVectors:
     """Vectors of the whole catalogue and of all queries after the channels, before G.
 
     With `item_absent="renormalise"` each item's vectors carry the factor of its presence pattern.
@@ -74,7 +91,7 @@ def explicit_weights(weights: Sequence[float]) -> np.ndarray:
 
 @torch.no_grad()
 def fold_many(
-    model: Ranker | PSU, item: np.ndarray, query: np.ndarray, weights: Sequence[float] | None = None
+    model: Foldable, item: np.ndarray, query: np.ndarray, weights: Sequence[float] | None = None
 ) -> tuple[np.ndarray, float]:
     """Fold n targets.
 
@@ -124,7 +141,7 @@ def fold_many(
     return (u * used[:, None]).float().cpu().numpy(), scale
 
 
-def fold(model: Ranker | PSU, item_row: int, query_row: int = 0, weights: Sequence[float] | None = None) -> Folded:
+def fold(model: Foldable, item_row: int, query_row: int = 0, weights: Sequence[float] | None = None) -> Folded:
     """Fold one target; see `fold_many`."""
     u, scale = fold_many(model, np.array([item_row]), np.array([query_row]), weights)
     return Folded(u[0], scale)
@@ -137,7 +154,7 @@ def _check_rows(what: str, rows: Tensor, last: int | None) -> None:
         )
 
 
-def _weighted_target(model: Ranker | PSU, item: Tensor, query: Tensor, weights: Tensor) -> Tensor:
+def _weighted_target(model: Foldable, item: Tensor, query: Tensor, weights: Tensor) -> Tensor:
     """f of targets under explicit weights (M,): (n,) rows -> (n, D)."""
     vectors, present = model.channels.items(item)
     asked, has_query = model.channels.queries(query)

@@ -2,7 +2,7 @@
 
 Retrieval, last stop. `quality` compares a kept set with the exact one, `latencies` times calls block by block in turn,
 so that all meet the same machine, `suggest` picks the cheapest row that reaches a recall, and `crossover` finds the
-length from which a search beats exact search. The rows of a run are measured by `diagnostics/budget.py`, on the same
+length from which a search beats exact search. The rows of a run are measured by `search/budget.py`, on the same
 questions that `retrieve` answers.
 """
 

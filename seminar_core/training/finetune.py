@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..data.dataset import open_dataset
+from ..data.opening import open_dataset
 from ..errors import ConfigError, StaleError, UnknownNameError
 from ..evaluation.result import current_commit
 from ..model.baselines import MODELS

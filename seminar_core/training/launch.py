@@ -20,7 +20,7 @@ import torch.distributed as dist
 
 from ..errors import Cancelled, ConfigError, DeviceError
 from ..runtime import resolve_device
-from .ranks import place
+from .placement import place
 
 FIRST_PORT, PORTS = 20_000, 20_000
 
@@ -76,7 +76,7 @@ class Group:
 
 
 def launched() -> Group | None:
-    """The group that the launcher's environment describes, see `ranks.place`; None in an ordinary process."""
+    """The group that the launcher's environment describes, see `placement.place`; None in an ordinary process."""
     told = place()
     return None if told is None else Group(*told)
 

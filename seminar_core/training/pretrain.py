@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 
-from ..data.dataset import open_dataset
+from ..data.opening import open_dataset
 from ..evaluation.result import current_commit
 from ..model.tensors import to_tensors
 from ..workspace import Workspace

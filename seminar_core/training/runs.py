@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..data.dataset import Dataset, open_dataset
+from ..data.dataset import Dataset
+from ..data.opening import open_dataset
 from ..errors import NotReadyError, StaleError, UnknownNameError
 from ..model.psu import PSU
 from ..model.ranker import Ranker

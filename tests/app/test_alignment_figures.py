@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from app.components.alignment_map import payload
-from app.figures import alignment as figures
-from seminar_core.diagnostics.card_table import card_table
-from seminar_core.diagnostics.channel_set import ChannelSet
-from seminar_core.diagnostics.modality_gap import number_card
-from seminar_core.diagnostics.projection import Layout, joint_points, lay_out
+from app.stations.alignment import figures
+from seminar_core.alignment.card import number_card
+from seminar_core.alignment.card_table import card_table
+from seminar_core.alignment.channel_set import ChannelSet
+from seminar_core.alignment.projection import Layout, joint_points, lay_out
 
 
 def channel_set(n: int, seed: int) -> ChannelSet:

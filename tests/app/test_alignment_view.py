@@ -15,14 +15,15 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from app import alignment_loaders
-from app.views import alignment_card, alignment_worklist
-from seminar_core.data.dataset import open_dataset
+from app.stations.alignment import card as alignment_card
+from app.stations.alignment import loaders as alignment_loaders
+from app.stations.alignment import worklist as alignment_worklist
+from app.stations.alignment.selections import keep_selection
+from seminar_core.alignment.card import number_card
+from seminar_core.alignment.card_table import card_table
+from seminar_core.alignment.stages import open_stage
 from seminar_core.data.importers.table import import_table
-from seminar_core.diagnostics.alignment import open_stage
-from seminar_core.diagnostics.card_table import card_table
-from seminar_core.diagnostics.modality_gap import number_card
-from seminar_core.diagnostics.selection import keep_selection
+from seminar_core.data.opening import open_dataset
 from seminar_core.training.finetune import finetune
 from seminar_core.training.pretrain import pretrain
 from seminar_core.training.recipe import FinetuneConfig, PretrainConfig
@@ -141,7 +142,7 @@ def test_plotly_draws_the_map_where_it_is_chosen(open_app, tiny_workspace):
 def test_the_export_buttons_give_the_files_that_they_name(open_app, tiny_workspace, monkeypatch):
     offered = {}
     monkeypatch.setattr(
-        "app.views.alignment_badge.st.download_button",
+        "app.stations.alignment.badge.st.download_button",
         lambda label, data, name, mime, *, key, **rest: offered.__setitem__(name, data),
     )
     open_app(tiny_workspace, "alignment", dataset="tiny", run="psu", stages="before,after", drawing="plotly")
@@ -163,7 +164,7 @@ def test_plotly_colours_by_an_attribute_and_says_so(open_app, tiny_workspace):
 
 
 def test_plotly_says_how_many_items_are_joined_and_names_a_cosine_in_words(open_app, tiny_workspace, monkeypatch):
-    monkeypatch.setattr("app.figures.alignment.MOST_LINES", 7)
+    monkeypatch.setattr("app.stations.alignment.figures.MOST_LINES", 7)
     words = words_of(drawn(open_app, tiny_workspace, run="psu", drawing="plotly", colour="cosine T–I"))
     assert "join an item's modalities for 7 of 60 items" in words
     assert "Colour: cosine text – image, last stage" in words
@@ -204,7 +205,7 @@ def test_the_worklist_says_who_is_left_out_what_its_score_means_and_what_matches
     words = words_of(at.text_input(key="worklist_text").input(title).run())
     assert "0 = as most, 1 = support at chance" in words and " match the filter" in words
     monkeypatch.setattr(
-        "app.alignment_loaders.worklist",
+        "app.stations.alignment.loaders.worklist",
         lambda *_: (pd.DataFrame([{"id": "p1", "title": "", "disagreement": 0.3, "reason": "", "events": 9}]), 1, 3),
     )
     words = words_of(open_app(tiny_workspace, "alignment", dataset="tiny", run="psu", of="people"))

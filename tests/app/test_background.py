@@ -7,7 +7,8 @@ import shutil
 import pytest
 
 from app import background
-from seminar_core.training import first_run, jobs
+from seminar_core.jobs import control as jobs
+from seminar_core.jobs import first_run
 from seminar_core.workspace import Workspace
 from tests.app.conftest import words_of
 
@@ -61,7 +62,7 @@ def test_the_next_step_starts_only_where_what_it_makes_is_missing(begun, rows, r
 @pytest.mark.parametrize("station", ["data", "life", "training"])
 def test_every_station_shows_a_first_run_that_is_under_way(begun, open_app, station, monkeypatch):
     workspace, _ = begun([PRETRAINED, job_row("finetune", RUN, "running", message="training, loss 0.5")], [])
-    monkeypatch.setattr("app.views.training.render", lambda: None)
+    monkeypatch.setattr("app.stations.training.view.render", lambda: None)
     at = open_app(workspace, station, dataset="tiny", person="p1")
     assert not at.exception and at.button(key="first_run_cancel").label == "Cancel"
     said = at.get("progress")[0].proto.text

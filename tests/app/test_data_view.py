@@ -7,9 +7,8 @@ import shutil
 import pandas as pd
 import pytest
 
-from app import uploads
-from app.figures import data as figures
-from seminar_core.data.dataset import open_dataset
+from app.stations.data import figures, uploads
+from seminar_core.data.opening import open_dataset
 from seminar_core.data.report import report
 from seminar_core.errors import InvalidDataError, MissingColumnError
 from seminar_core.progress import silent

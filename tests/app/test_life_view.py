@@ -9,13 +9,13 @@ import pytest
 from typer.testing import CliRunner
 
 from app import widgets
-from app.figures import life as figures
+from app.stations.life import figures
 from seminar_core.cli.main import app, load_areas
-from seminar_core.data.dataset import open_dataset
 from seminar_core.data.importers.table import import_table
 from seminar_core.data.life_pages import life
-from seminar_core.data.people import find_people
-from seminar_core.diagnostics.population import population
+from seminar_core.data.opening import open_dataset
+from seminar_core.lives.people import find_people
+from seminar_core.search.population import population
 from tests.app.conftest import cards_of, words_of
 
 

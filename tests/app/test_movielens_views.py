@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from app import alignment_loaders
-from seminar_core.data.dataset import open_dataset
+from app.stations.alignment import loaders as alignment_loaders
+from seminar_core.alignment.stages import card_of, open_stage
 from seminar_core.data.importers.movielens import import_movielens
-from seminar_core.data.people import find_people
+from seminar_core.data.opening import open_dataset
 from seminar_core.data.report import report
-from seminar_core.diagnostics.alignment import card_of, open_stage
-from seminar_core.diagnostics.search_answer import retrieve
-from seminar_core.diagnostics.study import make_codebooks, open_study
 from seminar_core.files import read_lines
+from seminar_core.lives.people import find_people
+from seminar_core.search.answer import retrieve
+from seminar_core.search.study import make_codebooks, open_study
 from seminar_core.training.finetune import finetune
 from seminar_core.training.recipe import FinetuneConfig
 from seminar_core.training.settings import load_config

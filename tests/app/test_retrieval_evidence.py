@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from app import loaders
-from seminar_core.diagnostics.budget import frontier
-from seminar_core.diagnostics.explanation import explain_event
-from seminar_core.diagnostics.population import population
-from seminar_core.diagnostics.search_trace import Question, trace
-from seminar_core.diagnostics.study import open_study
+from seminar_core.search.budget import frontier
+from seminar_core.search.explanation import explain_event
+from seminar_core.search.population import population
+from seminar_core.search.study import open_study
+from seminar_core.search.trace import Question, trace
 from tests.app.conftest import words_of
 from tests.app.test_retrieval_view import HERE, last_item
 from tests.tiny_run import COARSE

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app.figures import retrieval as figures
-from seminar_core.data.dataset import open_dataset
-from seminar_core.diagnostics.search_answer import retrieve
-from seminar_core.diagnostics.study import make_codebooks, open_study
+from app.stations.retrieval import figures
+from seminar_core.data.opening import open_dataset
+from seminar_core.search.answer import retrieve
+from seminar_core.search.study import make_codebooks, open_study
 from seminar_core.workspace import Workspace
 from tests.app.conftest import cards_of, words_of
 from tests.tiny_run import COARSE

@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from seminar_core.data.dataset import open_dataset
-from seminar_core.training import jobs
+from seminar_core.data.opening import open_dataset
+from seminar_core.jobs import control as jobs
 from seminar_core.workspace import Workspace
 from tests.app.conftest import cards_of, words_of
 from tests.tiny import make_dataset
@@ -125,8 +125,8 @@ def test_a_time_zone_that_does_not_exist_is_told_and_utc_is_used(open_app, tiny_
 def test_an_unknown_job_is_told_and_the_newest_is_shown(open_app, two, monkeypatch: pytest.MonkeyPatch):
     rows = [{"job": "pretrain-0001", "run": "r", "command": "pretrain", "state": "done"}]
     monkeypatch.setattr(jobs, "rows", lambda workspace: rows)
-    monkeypatch.setattr("app.views.training.detail", lambda row: None)
-    monkeypatch.setattr("app.views.training.table", lambda rows: {"job": ["pretrain-0001"]})
+    monkeypatch.setattr("app.stations.training.view.detail", lambda row: None)
+    monkeypatch.setattr("app.stations.training.view.table", lambda rows: {"job": ["pretrain-0001"]})
     at = open_app(two, "training", job="pretrain-0009")
     assert not at.exception and "job pretrain-0009 is not known here: showing the newest" in words_of(at)
 

@@ -13,9 +13,10 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.figures import training as figures
+from app.stations.training import figures
 from seminar_core.files import append_line, write_json
-from seminar_core.training import engines, jobs
+from seminar_core.jobs import control as jobs
+from seminar_core.jobs import engines
 from seminar_core.training.curves import Curves
 from seminar_core.workspace import Workspace
 
@@ -36,7 +37,7 @@ def served(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wo
 def page(**query: str) -> AppTest:
     def script() -> None:
         from app import state, widgets
-        from app.views import training
+        from app.stations.training import view as training
 
         state.begin()
         with widgets.explained("page"):

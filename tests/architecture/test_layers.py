@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "seminar_core"
 
-FOUNDATION = {"errors", "contracts", "config", "files", "progress", "workspace", "runtime"}
+FOUNDATION = {"errors", "contracts", "config", "files", "progress", "workspace", "runtime", "beside"}
 UPSTREAM = {
     "foundation": set(),
     "data": {"foundation"},
@@ -21,9 +22,13 @@ UPSTREAM = {
     "retrieval": {"foundation", "data", "encoders"},
     "evaluation": {"foundation", "data", "encoders", "model", "retrieval"},
     "training": {"foundation", "data", "encoders", "model", "retrieval", "evaluation"},
-    "diagnostics": {"foundation", "data", "encoders", "model", "retrieval", "evaluation", "training"},
+    "jobs": {"foundation", "data", "training"},
+    "studies": {"foundation", "data", "encoders", "model", "retrieval", "evaluation", "training"},
+    "lives": {"foundation", "data", "encoders"},
+    "alignment": {"foundation", "data", "encoders", "model", "evaluation", "training"},
+    "search": {"foundation", "data", "encoders", "model", "retrieval", "evaluation", "training"},
 }
-UPSTREAM["cli"] = set(UPSTREAM) | {"benchmarks"}
+UPSTREAM["cli"] = set(UPSTREAM)
 TOP_LEVEL = {
     "app", "seminar_core", "sample_data", "tests", "requirements.txt", ".streamlit", "README.md", "Makefile",
     "pyproject.toml", ".gitignore", ".ci", "benchmarks", "docs", "CHANGELOG.md", "LICENSE",
@@ -50,6 +55,26 @@ def imported_modules(path: Path, *, package: str) -> set[str]:
             if stem == "seminar_core":
                 found |= {f"{stem}.{alias.name}" for alias in node.names}
     return found
+
+
+def imported_names(path: Path, *, package: str) -> set[str]:
+    """Modules that a source file imports, where `from package import module` names the module."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".")
+            base = base[: len(base) - node.level + 1] if node.level else []
+            stem = ".".join([*base, *((node.module or "").split(".") if node.module else [])])
+            submodules = {f"{stem}.{alias.name}" for alias in node.names if is_module(f"{stem}.{alias.name}")}
+            found |= submodules or {stem}
+    return found
+
+
+def is_module(name: str) -> bool:
+    place = ROOT.joinpath(*name.split("."))
+    return place.with_suffix(".py").is_file() or (place / "__init__.py").is_file()
 
 
 def core_files() -> list[Path]:
@@ -125,3 +150,27 @@ def test_errors_are_never_swallowed_broadly():
     for path in [*core_files(), *(ROOT / "app").rglob("*.py")]:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             assert not broad.match(line.strip()), f"{path}:{number}: a bare or broad except"
+
+
+def test_no_file_is_part_of_a_circle_of_imports():
+    """Imports inside functions and under TYPE_CHECKING count too: a circle is a circle for its reader."""
+    files = {
+        module_of(p): p for part in ("seminar_core", "app", "benchmarks") for p in sorted((ROOT / part).rglob("*.py"))
+    }
+    graph = {}
+    for module, path in files.items():
+        package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+        named = imported_names(path, package=package)
+        graph[module] = {name for name in named if name in files and name != module}
+    order = TopologicalSorter(graph)
+    try:
+        order.prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
+def test_no_file_repeats_its_folders_name_and_no_folder_is_a_crowd():
+    for path in core_files():
+        assert path.stem != path.parent.name, path
+    for folder in {p.parent for p in core_files()}:
+        assert len([p for p in folder.glob("*.py") if p.name != "__init__.py"]) <= 24, folder

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from seminar_core.data.dataset import open_dataset
-from seminar_core.diagnostics.selection import read_selection
+from app.stations.alignment.selections import read_selection
+from seminar_core.data.opening import open_dataset
 from seminar_core.workspace import Workspace
 from tests.browser.served_app import ROOT, settled
 

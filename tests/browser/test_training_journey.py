@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from seminar_core.training import jobs
+from seminar_core.jobs import control as jobs
 from seminar_core.workspace import Workspace
 from tests.browser.served_app import settled
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from seminar_core.data.dataset import open_dataset
+from seminar_core.data.opening import open_dataset
 from seminar_core.workspace import Workspace
 from tests.browser.served_app import settled
 

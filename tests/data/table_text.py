@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from seminar_core.data.dataset import Dataset, open_dataset
+from seminar_core.data.dataset import Dataset
 from seminar_core.data.importers.table import import_table
+from seminar_core.data.opening import open_dataset
 from seminar_core.data.report import report
 from seminar_core.workspace import Workspace
 

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from seminar_core.data.dataset import known_datasets
 from seminar_core.data.importers.table import import_table
+from seminar_core.data.opening import known_datasets
 from seminar_core.errors import (
     CorruptFileError,
     EmptyDataError,

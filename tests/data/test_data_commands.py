@@ -12,7 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from seminar_core.cli import datasets, deletion
-from seminar_core.data import synthetic
+from seminar_core.data.synthetic import sample as synthetic
 from seminar_core.workspace import Workspace
 from tests.tiny import write_table
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seminar_core.data.dataset import list_datasets, open_dataset
+from seminar_core.data.opening import list_datasets, open_dataset
 from seminar_core.data.sequence_store import SequenceStore
 from seminar_core.errors import (
     CorruptFileError,

@@ -8,8 +8,8 @@ import pytest
 
 from seminar_core.data.dataset import Dataset
 from seminar_core.data.life_pages import life, life_page
-from seminar_core.data.people import find_people
 from seminar_core.errors import ConfigError, NotReadyError, UnknownNameError, UnknownPersonError
+from seminar_core.lives.people import find_people
 from seminar_core.workspace import Workspace
 from tests.tiny import make_dataset
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seminar_core.data.dataset import open_dataset
 from seminar_core.data.importers import IMPORTERS
 from seminar_core.data.importers.movielens import import_movielens
+from seminar_core.data.opening import open_dataset
 from seminar_core.data.report import report
 from seminar_core.errors import CorruptFileError, MissingColumnError, MissingFileError
 from seminar_core.workspace import Workspace

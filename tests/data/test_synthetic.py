@@ -12,15 +12,16 @@ import pytest
 from PIL import Image
 
 from seminar_core.data.candidates import evaluation_candidates
-from seminar_core.data.dataset import Dataset, sample_directory
+from seminar_core.data.dataset import Dataset
 from seminar_core.data.importers.table import import_table
-from seminar_core.data.pictures_drawn import SIDE, draw_picture
+from seminar_core.data.opening import sample_directory
 from seminar_core.data.pools import item_counts
 from seminar_core.data.splits import position_split
-from seminar_core.data.synthetic import write_sample
-from seminar_core.data.synthetic_catalogue import GAP_NORM, plant_items, plant_vectors
-from seminar_core.data.synthetic_lives import draw_life
-from seminar_core.data.truth import Truth
+from seminar_core.data.synthetic.catalogue import GAP_NORM, plant_items, plant_vectors
+from seminar_core.data.synthetic.drawings import SIDE, draw_picture
+from seminar_core.data.synthetic.lives import draw_life
+from seminar_core.data.synthetic.sample import write_sample
+from seminar_core.data.synthetic.truth import Truth
 from seminar_core.errors import ConfigError, CorruptFileError, ExistsError, ShapeError
 from seminar_core.files import read_json, sha256_of
 from seminar_core.workspace import Workspace

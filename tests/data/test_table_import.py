@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from seminar_core.data.dataset import list_datasets, open_dataset
 from seminar_core.data.importers.table import import_table
+from seminar_core.data.opening import list_datasets, open_dataset
 from seminar_core.errors import Cancelled, EmptyDataError, ExistsError
 from seminar_core.progress import silent
 from seminar_core.workspace import Workspace

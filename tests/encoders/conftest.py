@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from seminar_core.data.dataset import Dataset, open_dataset
+from seminar_core.data.dataset import Dataset
 from seminar_core.data.importers.table import import_table
-from seminar_core.data.synthetic import write_sample
+from seminar_core.data.opening import open_dataset
+from seminar_core.data.synthetic.sample import write_sample
 from seminar_core.workspace import Workspace
 
 

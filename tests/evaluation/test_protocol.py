@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from asked_data import PlainTruth, plain_data
 
 from seminar_core.errors import ConfigError, EmptyDataError, UnknownNameError
 from seminar_core.evaluation import protocol
@@ -18,6 +17,7 @@ from seminar_core.evaluation.protocol import (
     summary,
 )
 from seminar_core.evaluation.questions import ask, rival_mask
+from tests.evaluation.asked_data import PlainTruth, plain_data
 
 MODES = ("recommendation", "search", "pair")
 

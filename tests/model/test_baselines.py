@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from model_worlds import KEEP, categories, make_batch, make_channels, make_model
 
 from seminar_core.errors import ConfigError, NotReadyError, UnknownNameError
 from seminar_core.model.baselines import MODELS, build_model
@@ -14,6 +13,7 @@ from seminar_core.model.esu import BucketPooling, SemanticAttention
 from seminar_core.model.gsu import semantic_cosine
 from seminar_core.model.search import begin
 from seminar_core.model.tensors import to_tensors
+from tests.model.model_worlds import KEEP, categories, make_batch, make_channels, make_model
 
 CASES = [(0, 0, 0), (0, 2, 3), (2, 1, 1), (4, 2, 4)]
 

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from model_worlds import ITEMS, channel_arrays, make_batch, make_channels, make_psu
 
 from seminar_core.errors import ConfigError, NonFiniteError, ShapeError, UnknownNameError
 from seminar_core.model.channels import Channels
 from seminar_core.model.fusion import Fusion, Projections
 from seminar_core.model.search import Encoder
 from seminar_core.model.tensors import to_tensors
+from tests.model.model_worlds import ITEMS, channel_arrays, make_batch, make_channels, make_psu
 
 
 def test_attribute_channel_by_hand():

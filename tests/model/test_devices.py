@@ -5,13 +5,13 @@ On `meta` tensors have shapes and no values: a step that reads a value back (whi
 
 import pytest
 import torch
-from model_worlds import make_batch, make_model, make_psu
 from test_psu import EVERY
 
 from seminar_core.model import attention, lookup, pieces, psu
 from seminar_core.model.baselines import MODELS
 from seminar_core.model.losses import bce_loss
 from seminar_core.model.tensors import LifeTensors, TargetTensors, to_tensors
+from tests.model.model_worlds import make_batch, make_model, make_psu
 
 
 def on_meta(batch):

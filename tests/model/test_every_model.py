@@ -5,7 +5,6 @@ import copy
 import numpy as np
 import pytest
 import torch
-from model_worlds import ITEMS, QUERIES, attach_codec, categories, make_batch, make_channels, make_model
 from safetensors.torch import load_file, save_file
 
 from seminar_core.contracts import LifeBatch, TargetBatch
@@ -14,6 +13,7 @@ from seminar_core.model.baselines import MODELS, build_model
 from seminar_core.model.losses import bce_loss
 from seminar_core.model.scoring import scoring
 from seminar_core.model.tensors import to_tensors
+from tests.model.model_worlds import ITEMS, QUERIES, attach_codec, categories, make_batch, make_channels, make_model
 
 pytestmark = pytest.mark.parametrize("name", MODELS)
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from model_worlds import HEADS, ITEMS, QUERIES, make_batch, make_channels, make_model, make_psu
 
 from seminar_core.errors import ChannelWeightsError, ConfigError, NotLinearError
 from seminar_core.model.baselines import MODELS
 from seminar_core.model.fusion import Fusion
 from seminar_core.model.tensors import to_tensors
+from tests.model.model_worlds import HEADS, ITEMS, QUERIES, make_batch, make_channels, make_model, make_psu
 
 
 def folded_scores(model, folded, item: np.ndarray, query: np.ndarray) -> np.ndarray:

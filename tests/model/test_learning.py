@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from planted_worlds import (
+
+from seminar_core.contracts import LifeBatch
+from seminar_core.model.fusion import Fusion
+from seminar_core.model.losses import heldout_items
+from seminar_core.model.psu import PSU
+from seminar_core.model.tensors import to_tensors
+from tests.model.planted_worlds import (
     ITEMS,
     KINDS,
     draw,
@@ -14,12 +20,6 @@ from planted_worlds import (
     share_of_first,
     train,
 )
-
-from seminar_core.contracts import LifeBatch
-from seminar_core.model.fusion import Fusion
-from seminar_core.model.losses import heldout_items
-from seminar_core.model.psu import PSU
-from seminar_core.model.tensors import to_tensors
 
 CHANCE = 1 / 6
 QUICK = ("seminar", "twin", "qin")

@@ -4,13 +4,13 @@ import math
 
 import pytest
 import torch
-from model_worlds import ITEMS, channel_arrays, make_batch, make_channels, make_psu
 from test_losses import naive_info_nce
 
 from seminar_core.errors import ConfigError, UnknownNameError
 from seminar_core.model.losses import heldout_items
 from seminar_core.model.psu import OBJECTIVES
 from seminar_core.model.tensors import to_tensors
+from tests.model.model_worlds import ITEMS, channel_arrays, make_batch, make_channels, make_psu
 
 EVERY = dict.fromkeys(OBJECTIVES, 1.0)
 

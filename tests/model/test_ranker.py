@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from model_worlds import HEADS, ITEMS, KEEP, make_batch, make_channels, make_model
 
 from seminar_core.contracts import LifeBatch, TargetBatch
 from seminar_core.errors import ShapeError
@@ -13,6 +12,7 @@ from seminar_core.model.baselines import MODELS, build_model
 from seminar_core.model.fusion import Fusion
 from seminar_core.model.scoring import scoring
 from seminar_core.model.tensors import to_tensors
+from tests.model.model_worlds import HEADS, ITEMS, KEEP, make_batch, make_channels, make_model
 
 
 def naive_pair(model, item: int, query: int) -> torch.Tensor:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from model_worlds import HEADS, make_batch, make_model, make_psu
 
 from seminar_core import model as package
 from seminar_core.model.baselines import MODELS
 from seminar_core.model.losses import softmax_loss
 from seminar_core.model.tensors import to_tensors
+from tests.model.model_worlds import HEADS, make_batch, make_model, make_psu
 
 SOURCES = sorted(Path(package.__file__).parent.glob("*.py"))
 

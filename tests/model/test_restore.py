@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from model_worlds import make_batch, make_channels, make_model, make_psu
 
 from seminar_core.errors import ShapeError
 from seminar_core.model.baselines import build_model
 from seminar_core.model.fusion import Fusion
 from seminar_core.model.losses import bce_loss
 from seminar_core.model.tensors import to_tensors
+from tests.model.model_worlds import make_batch, make_channels, make_model, make_psu
 
 
 @pytest.mark.parametrize("learn_alpha", [False, True])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from retrieval_worlds import life, target, targets, vectors
 
+from benchmarks.retrieval_ground import fold
 from seminar_core.contracts import ChannelVectors, Folded
 from seminar_core.errors import ConfigError, StaleError
 from seminar_core.retrieval.codebooks import Codebooks, train_codebooks
@@ -15,8 +15,8 @@ from seminar_core.retrieval.events import EventSet, pair_keys, pair_vectors
 from seminar_core.retrieval.exact import ExactScorer, Scorer, top_k
 from seminar_core.retrieval.packed import pack, pack_fastscan
 from seminar_core.retrieval.search import FastScanScorer, LookupScorer, RefinedScorer, make_scorer
-from seminar_core.retrieval.structured import fold
 from seminar_core.retrieval.torch_lookup import TorchLookup, top_k_torch
+from tests.retrieval.retrieval_worlds import life, target, targets, vectors
 
 SPECS = ("QC16,RQ8x4fs", "QC16,RQ4x8", "QC16,OPQ,PQ8x4fs", "PQ8x8", "SQ8", "VQ16", "SymPQ8x4")
 

@@ -7,7 +7,6 @@ import shutil
 
 import numpy as np
 import pytest
-from retrieval_worlds import life, targets, vectors
 
 from seminar_core.contracts import ChannelVectors
 from seminar_core.errors import (
@@ -23,6 +22,7 @@ from seminar_core.retrieval.codebooks import hash_vectors, load_codebooks, save_
 from seminar_core.retrieval.events import pair_vectors
 from seminar_core.retrieval.parts import PART_CHANNELS
 from seminar_core.retrieval.spec import SpecError
+from tests.retrieval.retrieval_worlds import life, targets, vectors
 
 SPECS = ("QC16,RQ8x4fs", "QC16,OPQ,PQ8x4", "PQ8x8", "SQ8", "VQ16", "SymPQ8x4")
 

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from retrieval_worlds import life, naive_scores, naive_top, target, targets, vectors
 
+from benchmarks.retrieval_ground import fold
 from seminar_core.contracts import ChannelVectors, Folded
 from seminar_core.errors import ConfigError, InvalidDataError, NonFiniteError, ShapeError
 from seminar_core.retrieval.events import EventSet
 from seminar_core.retrieval.exact import ExactScorer, PremultipliedScorer, Scorer, span, top_k
 from seminar_core.retrieval.search import make_scorer
-from seminar_core.retrieval.structured import fold
+from tests.retrieval.retrieval_worlds import life, naive_scores, naive_top, target, targets, vectors
 
 
 def test_a_worked_example():

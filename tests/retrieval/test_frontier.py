@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from retrieval_worlds import life, target, vectors
 
 from seminar_core.contracts import Kept
 from seminar_core.errors import ConfigError
 from seminar_core.retrieval.exact import ExactScorer
 from seminar_core.retrieval.frontier import crossover, in_words, latencies, quality, suggest
+from tests.retrieval.retrieval_worlds import life, target, vectors
 
 
 def kept(*rows: list[int]) -> Kept:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from retrieval_worlds import targets, vectors
 
 from seminar_core.contracts import ChannelVectors
 from seminar_core.errors import StaleError
 from seminar_core.retrieval.codebooks import train_codebooks
 from seminar_core.retrieval.health import health, same_code
+from tests.retrieval.retrieval_worlds import targets, vectors
 
 
 def test_same_code_groups_are_the_naive_groups():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from retrieval_worlds import life, target, targets, vectors
 
+from benchmarks.retrieval_ground import fold
 from seminar_core.contracts import Folded
 from seminar_core.errors import ConfigError
 from seminar_core.retrieval.codebooks import train_codebooks
@@ -13,7 +13,7 @@ from seminar_core.retrieval.events import EventSet
 from seminar_core.retrieval.exact import ExactScorer
 from seminar_core.retrieval.rivals import quantise_target
 from seminar_core.retrieval.search import LookupScorer, make_scorer
-from seminar_core.retrieval.structured import fold
+from tests.retrieval.retrieval_worlds import life, target, targets, vectors
 
 
 def test_a_coded_target_searched_as_usual_is_the_symmetric_scheme():

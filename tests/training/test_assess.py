@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from tiny_training import RANKER, SMALL, tiny_workspace
 
 from seminar_core.errors import ConfigError, InvalidDataError, MissingFileError, UnknownNameError
 from seminar_core.evaluation.metrics import METRICS, mean_metrics
@@ -13,6 +12,7 @@ from seminar_core.training.pretrain import pretrain
 from seminar_core.training.recipe import FinetuneConfig, PretrainConfig
 from seminar_core.training.runs import load_run
 from seminar_core.training.settings import with_values
+from tests.training.tiny_training import RANKER, SMALL, tiny_workspace
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-from tiny_training import RANKER, SMALL, tiny_workspace
 
-from seminar_core.data.dataset import open_dataset
+from seminar_core.data.opening import open_dataset
 from seminar_core.errors import ConfigError, ShapeError, StaleError, UnknownNameError, UnknownRunError
 from seminar_core.training.assembly import gather_material, training_batches
 from seminar_core.training.finetune import finetune
@@ -13,6 +12,7 @@ from seminar_core.training.recipe import FinetuneConfig, PretrainConfig
 from seminar_core.training.run_files import read_card
 from seminar_core.training.runs import load_run
 from seminar_core.training.settings import with_values
+from tests.training.tiny_training import RANKER, SMALL, tiny_workspace
 
 
 def config(**changes):

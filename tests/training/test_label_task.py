@@ -11,16 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from tiny import write_table
-from tiny_training import RANKER, SMALL, tiny_workspace
 
-from seminar_core.data.dataset import open_dataset
+from app.stations.training import menu
 from seminar_core.data.importers.table import import_table
+from seminar_core.data.opening import open_dataset
 from seminar_core.errors import ConfigError, EmptyDataError
 from seminar_core.evaluation.metrics import mean_metrics
 from seminar_core.evaluation.protocol import label_metrics
 from seminar_core.evaluation.questions import ask
 from seminar_core.files import read_lines
-from seminar_core.training import menu
 from seminar_core.training.assembly import gather_material, measure, scorer, training_batches
 from seminar_core.training.assess import evaluate_run, labels
 from seminar_core.training.finetune import finetune, ranker_task
@@ -31,6 +30,7 @@ from seminar_core.training.runs import load_run
 from seminar_core.training.session import Orders
 from seminar_core.training.settings import load_config, to_toml, with_values
 from seminar_core.workspace import Workspace
+from tests.training.tiny_training import RANKER, SMALL, tiny_workspace
 
 MODELS = ("seminar", "din", "seminar-pq")
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
-from tiny_training import RANKER, SMALL, tiny_workspace
 
 from seminar_core.errors import Cancelled
 from seminar_core.files import read_json, read_lines
 from seminar_core.training import launch
 from seminar_core.training.launch import Group, launched
+from tests.training.tiny_training import RANKER, SMALL, tiny_workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = 20

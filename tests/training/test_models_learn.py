@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 
 from seminar_core.data.importers.table import import_table
-from seminar_core.data.synthetic import write_sample
+from seminar_core.data.synthetic.sample import write_sample
 from seminar_core.evaluation.baselines import oracle_ranks, popularity_ranks
 from seminar_core.evaluation.intervals import paired_difference
 from seminar_core.evaluation.metrics import ranking_metrics
 from seminar_core.evaluation.questions import ask
 from seminar_core.evaluation.ranks import Ranks
 from seminar_core.model.baselines import MODELS
+from seminar_core.studies.reproduce import Bench, Plan
+from seminar_core.studies.variants import chosen_variants
 from seminar_core.training.assess import evaluate_run
 from seminar_core.training.finetune import finetune
 from seminar_core.training.pretrain import pretrain
 from seminar_core.training.recipe import FinetuneConfig, PretrainConfig
-from seminar_core.training.reproduce import Bench, Plan
 from seminar_core.training.runs import load_run
 from seminar_core.training.settings import with_values
-from seminar_core.training.variants import chosen_variants
 from seminar_core.workspace import Workspace
 
 FAST = {

@@ -6,9 +6,8 @@ import sys
 import psutil
 import pytest
 import torch
-from tiny_training import SMALL, tiny_workspace
 
-from seminar_core.data.dataset import open_dataset
+from seminar_core.data.opening import open_dataset
 from seminar_core.errors import Cancelled, DivergedError, ExistsError, NotReadyError, StaleError, UnknownDatasetError
 from seminar_core.files import read_json, read_lines, write_json
 from seminar_core.training.assembly import gather_material
@@ -18,6 +17,7 @@ from seminar_core.training.run_files import list_runs, read_card, read_status
 from seminar_core.training.runs import load_run
 from seminar_core.training.session import Orders
 from seminar_core.training.settings import with_values
+from tests.training.tiny_training import SMALL, tiny_workspace
 
 
 def config(**changes):

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from tiny_training import RANKER, tiny_workspace
 
 from seminar_core.errors import Cancelled, ConfigError
 from seminar_core.model.codec import CodedTable, TrainedCodec
@@ -16,6 +15,7 @@ from seminar_core.training.recipe import FinetuneConfig
 from seminar_core.training.runs import load_run
 from seminar_core.training.session import Orders
 from seminar_core.training.settings import with_values
+from tests.training.tiny_training import RANKER, tiny_workspace
 
 END_TO_END = {**RANKER, "spec": "QC16,RQ3x4", "codebooks": "end-to-end"}
 

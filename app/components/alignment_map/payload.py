@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from app import palette
+from seminar_core.alignment.projection import Layout
 from seminar_core.contracts import CHANNEL_NAMES, CHANNELS
-from seminar_core.diagnostics.projection import Layout
-
-from ...figures import palette
 
 MOST_TITLES = 20_000
 OTHER = {"label": "other or none", "colour": palette.GREY}

@@ -1,1 +1,0 @@
-"""Pure table -> Plotly figure: no Streamlit here, so every figure is tested without a page."""

@@ -1,0 +1,1 @@
+"""One folder per station; its `view.py` has `render()`."""

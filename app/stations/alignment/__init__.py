@@ -1,0 +1,1 @@
+"""The station Alignment: its view, figures and loaders."""

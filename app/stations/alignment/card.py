@@ -1,0 +1,259 @@
+"""The number card: a small table beside the map, the full figure below it, definitions one click away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app import loaders, state, widgets
+from app.stations.alignment import figures
+from app.stations.alignment import loaders as sources
+from seminar_core.alignment.card import WIDTH_FREE_METRICS
+from seminar_core.alignment.card_table import CLASSIFIER, DEFINITIONS, card_table, sentence
+from seminar_core.alignment.neighbours import FEWEST_ITEMS
+
+FEWEST_OF_SLICE = 2 * FEWEST_ITEMS  # a tenth is held out and others lack a modality
+
+SHORT = {
+    "paired_cosine": "cosine",
+    "centroid_gap": "gap",
+    "recall@10": "R@10",
+    "cka": "CKA",
+}
+TAKEN_OUT = {"none": "", "centred": "means taken out", "procrustes": "means and a rotation taken out"}
+SHAPE = {"effective_rank": "effective rank", "uniformity": "uniformity", "hubness": "hubness"}
+
+
+def definitions() -> None:
+    """What every figure means, with its source."""
+    with st.popover("Definitions", icon=":material/menu_book:"):
+        for definition in DEFINITIONS.values():
+            st.markdown(
+                f"**{definition.title}** ({definition.better}). {definition.meaning}  \n"
+                f":small[{widgets.plain(definition.source)}]"
+            )
+
+
+def part_name() -> str:
+    """Which items the figures are of."""
+    return "held out" if state.get("held_out") else "in alignment"
+
+
+def table_of(run: str, names: tuple[str, ...], rows: tuple[int, ...] | None = None) -> pd.DataFrame:
+    """The cards of several stages as one table."""
+    cards: dict[str, Any] = {}
+    correction = state.get("correction")
+    missing = f"Measuring {len(names)} stages …"
+    with st.spinner(missing, show_time=True):
+        for name in names:
+            cards[name] = sources.card(run, name, correction, rows)
+    return card_table(cards)
+
+
+def pick_slice() -> tuple[int, ...] | None:
+    """Which items are measured: all (None), or the catalogue rows of one value of an attribute."""
+    dataset, chosen = state.get("dataset"), state.get("slice")
+    known = sources.slices(dataset, FEWEST_OF_SLICE)
+    if chosen and chosen not in known:
+        widgets.trust_line(
+            f"{widgets.plain(chosen)} has fewer than {FEWEST_OF_SLICE} items here, or is no attribute: all are shown"
+        )
+    options = ["", *known]
+    st.selectbox(
+        "Of which items",
+        options,
+        format_func=lambda value: f"{value.replace('=', ': ', 1)} ({known[value]:,})" if value else "all items",
+        help="The card of one category or another attribute's value; a lasso on the map has a card of its own.",
+        **state.bound("slice", options=options),
+    )
+    return slice_rows()
+
+
+def slice_rows() -> tuple[int, ...] | None:
+    """Catalogue rows of the chosen slice; None for all."""
+    dataset, chosen = state.get("dataset"), state.get("slice")
+    return sources.rows_of_slice(dataset, chosen) if chosen in sources.slices(dataset, FEWEST_OF_SLICE) else None
+
+
+def available_part(table: pd.DataFrame) -> str:
+    """The chosen part, unless it has too few items to measure every pair that the other can."""
+    measured = table[table["value"].notna()].groupby("part")["pair"].nunique()
+    enough = measured.get(part_name(), 0) >= measured.get("in alignment", 0)
+    return part_name() if enough else "in alignment"
+
+
+def shown_part(table: pd.DataFrame, run: str, names: tuple[str, ...]) -> str:
+    """`available_part`, with a word where it is not the chosen one."""
+    part = available_part(table)
+    if part != part_name() and all(sources.stage_vectors(run, name).heldout is None for name in names):
+        widgets.trust_line("this run kept no items out of alignment: all items are measured together")
+    elif part != part_name():
+        widgets.trust_line(
+            "too few items were kept out of alignment to measure every pair: the others are shown, the table has all"
+        )
+    return part
+
+
+def of_how_many(table: pd.DataFrame, part: str) -> str:
+    """How many items the pairs of a part were measured on, and which."""
+    counts = table[(table["part"] == part) & (table["metric"] == "cka")]["n"]
+    kept = set(table["part"]) == {"in alignment", "held out"}
+    which = {"held out": ", kept out of alignment", "in alignment": ", without those kept out"}[part] if kept else ""
+    return f"n = {widgets.count(counts.min())} to {widgets.count(counts.max())} items a pair{which}"
+
+
+def from_to(names: tuple[str, ...]) -> str:
+    """What the arrows of the small tables lead from and to."""
+    return f"{widgets.plain(names[0])} → {widgets.plain(names[-1])}" if len(names) > 1 else ""
+
+
+def summary(run: str, names: tuple[str, ...]) -> None:
+    """The card in small: each pair's figures at the first and the last stage, with where they came from."""
+    table = table_of(run, names, pick_slice())
+    st.toggle(
+        "Items kept out of alignment",
+        help="A seeded tenth of the items never enters the alignment objective.",
+        **state.bound("held_out"),
+    )
+    part = shown_part(table, run, names)
+    st.markdown(f"**{sentence(table, part=part)}**")
+    st.dataframe(compact(table, part, names), hide_index=True, height="content")
+    st.dataframe(shapes(table, part, names), hide_index=True, height="content")
+    told = classifier_words(table, part)
+    if told:
+        st.caption(told)
+    widgets.trust_line(
+        f"run {widgets.plain(run)}",
+        from_to(names),
+        of_how_many(table, part),
+        "original space, not the map",
+        TAKEN_OUT[state.get("correction")],
+        widgets.plain(state.get("slice").replace("=", ": ", 1)) if slice_rows() is not None else "",
+    )
+
+
+def classifier_words(table: pd.DataFrame, part: str) -> str:
+    """How well a linear classifier tells the modality; at or below chance it cannot, which a low figure alone hides."""
+    chosen = table[(table["part"] == part) & (table["metric"] == CLASSIFIER) & table["value"].notna()]
+    if chosen.empty:
+        return ""
+    chance = chosen["random"].max()
+    told = ", ".join(f"{row.stage} {row.value:.0%}" for row in chosen.itertuples())
+    can = "cannot tell" if chosen["value"].max() <= chance else "tells"
+    return f"A linear classifier {can} the modality from the vector: {told}; chance {chance:.0%}."
+
+
+def _change(values: list[float | None]) -> str:
+    """First and last value as `0.01→0.43`; a dash where it was not measured."""
+    words = ["–" if value is None or pd.isna(value) else f"{round(value, 2) + 0.0:.2f}" for value in values]
+    return "→".join(words if len(words) < 3 else [words[0], words[-1]])
+
+
+def compact(table: pd.DataFrame, part: str, names: tuple[str, ...]) -> pd.DataFrame:
+    """One row per pair (one way), the metrics that fit beside the map; the figure and its table have all."""
+    rows = []
+    for pair in figures.ONE_WAY:
+        chosen = table[(table["part"] == part) & (table["pair"] == pair)]
+        if chosen.empty:
+            continue
+        row: dict[str, str] = {"pair": figures.pair_name(pair)}
+        for metric, short in SHORT.items():
+            of_metric = chosen[chosen["metric"] == metric].set_index("stage")["value"]
+            row[short] = _change([of_metric.get(name) for name in names])
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def shapes(table: pd.DataFrame, part: str, names: tuple[str, ...]) -> pd.DataFrame:
+    """One row per modality: the shape of its cloud."""
+    rows = []
+    for channel in "QATI":
+        chosen = table[(table["part"] == part) & (table["pair"] == channel)]
+        if chosen.empty:
+            continue
+        row = {"modality": figures.pair_name(channel)}
+        for metric, title in SHAPE.items():
+            of_metric = chosen[chosen["metric"] == metric].set_index("stage")["value"]
+            row[title] = _change([of_metric.get(name) for name in names])
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def figure(run: str, names: tuple[str, ...]) -> None:
+    """All pairs with intervals and chance, and everything as a table."""
+    rows = slice_rows()
+    table = table_of(run, names, rows)
+    part = available_part(table)
+    frozen, said = frozen_encoders(run, names[0], rows)
+    table = pd.concat([table, frozen]) if len(frozen) else table
+    of = "" if rows is None else f", {widgets.plain(state.get('slice').replace('=', ': ', 1))}"
+    st.subheader(f"Number card{of}", anchor=False)
+    widgets.chart(
+        figures.card_figure(table, part),
+        name="alignment_card",
+        alt=f"Alignment figures of {', '.join(names)} for each pair of modalities with 95 % intervals and chance. "
+        + sentence(table, part=part),
+        table=table,
+        says=f"{sentence(table, part=part)} Bars: 95 % bootstrap intervals over items; orange ticks: random pairing."
+        + said,
+    )
+
+
+def frozen_encoders(run: str, stage: str, rows: tuple[int, ...] | None) -> tuple[pd.DataFrame, str]:
+    """What needs no shared space, of the encoders before any training, as rows of the card, and a word about them."""
+    card = sources.encoders_card(run, stage, state.get("correction"), rows)
+    if card is None:
+        return pd.DataFrame(), ""
+    table = card_table({"encoders": card})
+    table = table[table["metric"].isin(WIDTH_FREE_METRICS) & table["pair"].isin(("T>I", "I>T"))]
+    named = " and ".join(widgets.plain(card["encodings"][kind]) for kind in ("text", "image"))
+    return table, f" Encoders: {named} before any training; no shared space, so only k-NN overlap and CKA."
+
+
+def film(run: str, frames: tuple[str, ...]) -> None:
+    """The card over the checkpoints as small multiples; measured when asked for."""
+    st.subheader("The card over the checkpoints", anchor=False)
+    key = f"film_measured_{run}"
+    if not st.session_state.get(key):
+        st.button(
+            f"Measure {len(frames)} checkpoints",
+            icon=":material/straighten:",
+            key="measure_film",
+            help="A few seconds per checkpoint",
+            on_click=lambda: st.session_state.__setitem__(key, True),
+        )
+        return
+    cards = {}
+    with widgets.progress_bar("Measuring checkpoints") as progress:
+        for at, frame in enumerate(frames):
+            progress(at, len(frames), frame)
+            cards[frame] = sources.card(run, frame, state.get("correction"))
+    steps = [sources.stage_vectors(run, frame).step for frame in frames]
+    order = sorted(range(len(frames)), key=lambda at: steps[at])
+    table = card_table({frames[at]: cards[frames[at]] for at in order})
+    part = available_part(table)
+    widgets.chart(
+        figures.film_figure(table, [steps[at] for at in order], part),
+        name="alignment_film",
+        alt=f"Alignment figures of {len(frames)} checkpoints. {sentence(table, part=part)}",
+        table=table,
+        says=sentence(table, part=part),
+    )
+
+
+def of_selection(run: str, names: tuple[str, ...], rows: tuple[int, ...]) -> None:
+    """The card recomputed for a selection of catalogue rows."""
+    table = table_of(run, names, rows)
+    st.markdown(f"**Number card of these {len(rows):,} items**")
+    part = shown_part(table, run, names)
+    st.dataframe(compact(table, part, names), hide_index=True, height="content")
+    widgets.downloads(table, name="alignment_selection_card")
+    widgets.trust_line(
+        f"run {widgets.plain(run)}",
+        from_to(names),
+        of_how_many(table, part),
+        TAKEN_OUT[state.get("correction")],
+        f"data set {widgets.plain(loaders.dataset(state.get('dataset')).hash)}",
+    )

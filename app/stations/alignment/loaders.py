@@ -1,0 +1,257 @@
+"""The caches of the station Alignment: vectors of a stage, number cards, maps, and the bytes the map component gets.
+
+Kept under the runs' last change (as in `loaders.py`), so a retrained run is never shown from memory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from app import loaders
+from app.components.alignment_map import payload
+from seminar_core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from seminar_core.alignment.channel_set import ChannelSet
+    from seminar_core.alignment.map_drawing import Drawings
+    from seminar_core.alignment.map_store import MapRequest
+    from seminar_core.alignment.projection import Layout
+    from seminar_core.alignment.stages import StageVectors
+
+MAP_KEY = "alignment_map"
+
+
+def stages(run: str) -> dict[str, tuple[str, str]]:
+    """Stages that a run has, each as (run to open, checkpoint)."""
+    from seminar_core.alignment.stages import stages_of
+
+    return stages_of(loaders.workspace(), run)
+
+
+def run_version(run: str) -> str:
+    """What changes when the run, or the one it was restored from, changes."""
+    return ",".join(loaders.run_key(name) for name in sorted({run, *(source for source, _ in stages(run).values())}))
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _frames(root: str, run: str, version: str) -> list[str]:
+    from seminar_core.alignment.stages import film_frames
+
+    return film_frames(Workspace(Path(root)), run)
+
+
+def checkpoints(run: str, most: int = 8) -> tuple[list[str], int]:
+    """At most `most` kept checkpoints, evenly spread with the first and the last, and how many there are."""
+    found = _frames(str(loaders.workspace().root), run, run_version(run))
+    chosen = np.unique(np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int))
+    return [found[at] for at in chosen], len(found)
+
+
+@st.cache_resource(max_entries=16, show_spinner="Opening the stage …")
+def _stage(root: str, run: str, stage: str, version: str) -> StageVectors:
+    from seminar_core.alignment.stages import open_stage
+
+    return open_stage(Workspace(Path(root)), run, stage)
+
+
+def stage_vectors(run: str, stage: str) -> StageVectors:
+    """Vectors of the catalogue at one stage."""
+    return _stage(str(loaders.workspace().root), run, stage, run_version(run))
+
+
+def channel_sets(run: str, names: tuple[str, ...]) -> dict[str, ChannelSet]:
+    """Vectors of several stages."""
+    return {name: stage_vectors(run, name).channels for name in names}
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _card(
+    root: str, run: str, stage: str, version: str, correction: str, rows: tuple[int, ...] | None
+) -> dict[str, Any]:
+    from seminar_core.alignment.stages import card_of
+
+    chosen = None if rows is None else np.array(rows, np.int32)
+    return card_of(stage_vectors(run, stage), items=chosen, correction=correction)
+
+
+def card(run: str, stage: str, correction: str, rows: tuple[int, ...] | None = None) -> dict[str, Any]:
+    """Number card of a stage, of all items or of the catalogue rows `rows`."""
+    return _card(str(loaders.workspace().root), run, stage, run_version(run), correction, rows)
+
+
+@st.cache_data(max_entries=16, show_spinner="Measuring the frozen encoders …")
+def _encoders_card(
+    root: str, run: str, stage: str, version: str, correction: str, rows: tuple[int, ...] | None
+) -> dict[str, Any] | None:
+    from seminar_core.alignment import stages as alignment
+
+    chosen = None if rows is None else np.array(rows, np.int32)
+    opened = stage_vectors(run, stage)
+    return alignment.encoders_card(Workspace(Path(root)), opened, items=chosen, apart=True, correction=correction)
+
+
+def encoders_card(run: str, stage: str, correction: str, rows: tuple[int, ...] | None = None) -> dict[str, Any] | None:
+    """Number card of the text and picture encoders that the run was trained on; None without both."""
+    return _encoders_card(str(loaders.workspace().root), run, stage, run_version(run), correction, rows)
+
+
+@st.cache_resource(show_spinner=False)
+def drawings() -> Drawings:
+    """Maps that this server is drawing."""
+    from seminar_core.alignment.map_drawing import Drawings
+
+    return Drawings()
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _key(root: str, run: str, names: tuple[str, ...], version: str, request: MapRequest) -> str:
+    from seminar_core.alignment.map_store import map_key
+
+    return map_key(channel_sets(run, names), request)
+
+
+def map_key(run: str, names: tuple[str, ...], request: MapRequest) -> str:
+    """Name of the map that these stages and parameters have."""
+    return _key(str(loaders.workspace().root), run, names, run_version(run), request)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _kept(root: str, run: str, names: tuple[str, ...], key: str, request: MapRequest) -> Layout:
+    from seminar_core.alignment.map_store import drawn_map
+
+    return drawn_map(Workspace(Path(root)), channel_sets(run, names), request, source={"run": run})[1]
+
+
+def kept_layout(run: str, names: tuple[str, ...], request: MapRequest) -> Layout | None:
+    """The UMAP picture when it has been drawn, else None."""
+    workspace, key = loaders.workspace(), map_key(run, names, request)
+    if not (workspace.maps / key).is_dir():
+        return None
+    return _kept(str(workspace.root), run, names, key, request)
+
+
+def has_stale_map(run: str, names: tuple[str, ...], request: MapRequest) -> bool:
+    """Whether a map of these stages and this seed is kept that was drawn from other vectors than they have now."""
+    from seminar_core.alignment.map_store import list_maps
+
+    wanted = {"run": run, "stages": list(names)}
+    return any(
+        entry["key"] != map_key(run, names, request)
+        and (entry["method"], entry["seed"]) == (request.method, request.seed)
+        and {name: entry["source"].get(name) for name in wanted} == wanted
+        for entry in list_maps(loaders.workspace())
+    )
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _pca(root: str, run: str, names: tuple[str, ...], version: str, seed: int) -> Layout:
+    from seminar_core.alignment.projection import joint_points, lay_out
+
+    return lay_out(joint_points(channel_sets(run, names), seed=seed), method="pca", seed=seed)
+
+
+def pca_layout(run: str, names: tuple[str, ...], seed: int) -> Layout:
+    """The PCA picture, at once."""
+    return _pca(str(loaders.workspace().root), run, names, run_version(run), seed)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _block(
+    root: str, run: str, names: tuple[str, ...], version: str, method: str, seed: int, film: bool, _layout: Layout
+) -> tuple[bytes, str, payload.MapItems]:
+    items = payload.items_of(_layout)
+    titles = stage_vectors(run, names[-1]).dataset.titles
+    block = payload.pack(_layout, items, key=MAP_KEY, titles=titles, film=film)
+    return block, payload.digest_of(block), items
+
+
+def block(run: str, names: tuple[str, ...], layout: Layout, *, film: bool) -> tuple[bytes, str, payload.MapItems]:
+    """What the map component gets, its digest, and which item stands where."""
+    facts = layout.facts
+    root, version = str(loaders.workspace().root), run_version(run)
+    return _block(root, run, names, version, facts["method"], facts["seed"], film, layout)
+
+
+@st.cache_data(max_entries=16, show_spinner="Comparing the modalities' neighbours …")
+def _worklist(root: str, run: str, stage: str, version: str, of: str) -> tuple[pd.DataFrame, int, int]:
+    from seminar_core.alignment import stages as alignment
+
+    rows = alignment.item_rows if of == "items" else alignment.people_rows
+    found, judged, total = rows(stage_vectors(run, stage))
+    return pd.DataFrame(found), judged, total
+
+
+def worklist(run: str, stage: str, of: str) -> tuple[pd.DataFrame, int, int]:
+    """The whole work-list of items or people, how many were judged, and how many there are."""
+    return _worklist(str(loaders.workspace().root), run, stage, run_version(run), of)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _items(name: str, key: str) -> pd.DataFrame:
+    return loaders.dataset(name).items_frame().set_index("item_row", drop=False)
+
+
+MOST_VALUES, MOST_SLICES = 1_200, 200
+NO_ATTRIBUTES = {"item_row", "item", "title", "description", "image_state", "events", "image"}
+
+
+def attributes_of(frame: pd.DataFrame) -> list[str]:
+    """Columns of the catalogue that hold few enough different words to colour and to slice by, equal ones once."""
+    found: list[str] = []
+    for column in frame.columns:
+        if column in NO_ATTRIBUTES or frame[column].dtype.kind not in "OTU" or frame[column].nunique() > MOST_VALUES:
+            continue
+        if not any(frame[column].equals(frame[other]) for other in found):
+            found.append(column)
+    return found
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _slices(name: str, key: str, fewest: int) -> dict[str, int]:
+    frame = items_frame(name)
+    found = {
+        f"{column}={value}": int(n)
+        for column in attributes_of(frame)
+        for value, n in frame[column].value_counts().items()
+        if n >= fewest
+    }
+    return dict(sorted(found.items(), key=lambda entry: -entry[1])[:MOST_SLICES])
+
+
+def slices(name: str, fewest: int) -> dict[str, int]:
+    """`field=value` -> how many items have it, the largest `MOST_SLICES` with at least `fewest` items."""
+    return _slices(name, loaders.dataset(name).hash, fewest)
+
+
+def rows_of_slice(name: str, slice_: str) -> tuple[int, ...]:
+    """Catalogue rows of the items that have `field=value`; none for a field or value that is not there."""
+    field, _, value = slice_.partition("=")
+    frame = items_frame(name)
+    if field not in attributes_of(frame):
+        return ()
+    return tuple(int(row) for row in frame.loc[frame[field].astype(str) == value, "item_row"])
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _exported(_layout: Layout, dataset: str, key: str, map_id: str, kind: str) -> bytes:
+    from seminar_core.alignment import map_export
+
+    opened = loaders.dataset(dataset)
+    if kind == "embedding-atlas":
+        return map_export.embedding_atlas_file(_layout, opened.item_ids, opened.titles)
+    return map_export.projector_archive(_layout, opened.item_ids, opened.titles, opened.picture)
+
+
+def exported(layout: Layout, dataset: str, map_id: str, kind: str) -> bytes:
+    """The map as a file for another tool: `embedding-atlas` (Parquet) or `projector` (a zip)."""
+    return _exported(layout, dataset, loaders.dataset(dataset).hash, map_id, kind)
+
+
+def items_frame(name: str) -> pd.DataFrame:
+    """The catalogue as a table, indexed by catalogue row."""
+    return _items(name, loaders.dataset(name).hash)

@@ -1,0 +1,262 @@
+"""The joint map: PCA at once, UMAP when it is ready, linked panes, what was picked or lassoed, and the trust badge."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from app import loaders, state, widgets
+from app.components.alignment_map import alignment_map, courier, payload
+from app.stations.alignment import badge as alignment_badge
+from app.stations.alignment import figures
+from app.stations.alignment import loaders as sources
+from app.stations.alignment import selection as alignment_selection
+from app.stations.alignment.selections import keep_selection, read_selection
+from seminar_core.alignment.map_store import MapRequest
+from seminar_core.alignment.neighbours import point_neighbours
+from seminar_core.alignment.projection import FIT_LIMIT, Layout
+from seminar_core.contracts import CHANNEL_NAMES
+from seminar_core.errors import StaleError
+
+MOST_FITTED = 24_000  # points of all stages together: some ten seconds of UMAP; others are placed by their neighbours
+PICKED, SEQUENCE, WANTED, NO_WEBGL = (f"alignment_{name}" for name in ("picked", "sequence", "wanted", "no_webgl"))
+
+
+def render(run: str, names: tuple[str, ...], *, film: bool) -> None:
+    """Draw the map, or PCA with the progress of UMAP."""
+    request = MapRequest(seed=state.get("seed"), fit_limit=min(FIT_LIMIT, MOST_FITTED // len(names)))
+    sources.drawings().warm_up()
+    layout = sources.kept_layout(run, names, request)
+    if layout is None:
+        waiting(run, names, request)
+        layout = sources.pca_layout(run, names, request.seed)
+    block, digest, items = sources.block(run, names, layout, film=film)
+    fragment(run, names, layout, block, digest, items)
+
+
+def waiting(run: str, names: tuple[str, ...], request: MapRequest) -> None:
+    """Start UMAP behind the page and show how far it is; the page is drawn again when it is done."""
+    from seminar_core.alignment.stages import map_source
+
+    key, drawings = sources.map_key(run, names, request), sources.drawings()
+    drawing = drawings.get(key)
+    if drawing is None:
+        opened = {name: sources.stage_vectors(run, name) for name in names}
+        channels = sources.channel_sets(run, names)
+        drawing = drawings.start(key, loaders.workspace(), channels, request, map_source(run, opened))
+    if sources.has_stale_map(run, names, request):
+        widgets.trust_line("the kept map of this run was drawn from other vectors than it has now: it is drawn again")
+
+    @st.fragment(run_every=None if drawing.finished else 0.5)
+    def watch() -> None:
+        if drawing.finished and drawing.error is None:
+            drawings.forget(key)
+            st.rerun()
+        if drawing.finished:
+            widgets.error_panel(drawing.error, key="umap_error")
+            if st.button("Draw it again", key="umap_again"):
+                drawings.forget(key)
+                st.rerun()
+            return
+        left = f" · about {drawing.left_s:.0f} s left" if drawing.left_s is not None else ""
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.progress(
+                min(1.0, drawing.done / max(drawing.total, 1)),
+                text=f"This is PCA. UMAP: {widgets.plain(drawing.message)} {drawing.done} of {drawing.total}{left}",
+            )
+            st.button("Cancel", key="umap_cancel", icon=":material/stop_circle:", on_click=drawing.stop.set)
+
+    watch()
+
+
+@st.fragment
+def fragment(*arguments: Any) -> None:
+    """The part of the page that is redrawn alone; explains its own errors, for nothing around it hears them."""
+    with widgets.explained("alignment_map_part"):
+        drawn(*arguments)
+    state.finish_part()
+
+
+def drawn(run: str, names: tuple[str, ...], layout: Layout, block: bytes, digest: str, items: payload.MapItems) -> None:
+    """The map with its colours, its badge and its selection."""
+    dataset = loaders.dataset(state.get("dataset"))
+    chosen = selection(dataset.hash)
+    colouring = pick_colour(layout, items, dataset.name)
+    if state.get("drawing") == "webgl" and not st.session_state.get(NO_WEBGL):
+        alignment_map(
+            block,
+            key=sources.MAP_KEY,
+            on_pick=lambda value: st.session_state.__setitem__(PICKED, value),
+            on_lasso=lambda value: lassoed(value, items, dataset.hash),
+            on_no_webgl=lambda: st.session_state.__setitem__(NO_WEBGL, True),
+        )
+        picked = picked_point(digest)
+        neighbours = None if picked is None else neighbours_of(picked, layout, items)
+        carry(digest, items, colouring, chosen, neighbours)
+    else:
+        plotly_map(layout, items, colouring, chosen, dataset)
+        picked, neighbours = None, None
+    alignment_badge.badge(layout)
+    alignment_badge.export(layout, dataset.name, digest)
+    if picked is not None and neighbours is not None:
+        alignment_selection.neighbours(picked, neighbours, layout, items, dataset)
+    if len(chosen):
+        alignment_selection.render(run, names, chosen, dataset)
+
+
+def selection(dataset_hash: str) -> np.ndarray:
+    """Catalogue rows that are selected; a selection made elsewhere is told and dropped."""
+    try:
+        return read_selection(loaders.workspace(), dataset_hash, state.get("selected"))
+    except StaleError as error:
+        widgets.error_panel(error, key="selection_error")
+        return np.zeros(0, np.int32)
+
+
+def select(rows: np.ndarray, dataset_hash: str, sequence: int | None = None) -> None:
+    """Make catalogue rows the selection; the map follows."""
+    state.put(selected=keep_selection(loaders.workspace(), dataset_hash, rows))
+    st.session_state[SEQUENCE] = sequence if sequence is not None else int(time.time() * 1000)
+
+
+def lassoed(value: dict[str, Any], items: payload.MapItems, dataset_hash: str) -> None:
+    """Take over what was lassoed, searched or cleared on the map."""
+    positions = payload.unpack_ids(value["ids"])
+    st.session_state.pop(PICKED, None)
+    select(items.rows[positions], dataset_hash, int(value["seq"]))
+
+
+def pick_colour(layout: Layout, items: payload.MapItems, dataset: str) -> payload.Colouring | None:
+    """What colours the points: the modality, an attribute with few values, or a cosine."""
+    frame = sources.items_frame(dataset).reindex(items.rows)
+    attributes = sources.attributes_of(frame)
+    cosines = {f"cosine {'–'.join(pair)}": at for at, pair in enumerate(_pairs(items))}
+    named = {f"cosine {'–'.join(p)}": f"cosine {' – '.join(CHANNEL_NAMES[c] for c in p)}" for p in _pairs(items)}
+    options = ["", *attributes, *cosines, "events"]
+    st.selectbox(
+        "Colour",
+        options,
+        format_func=lambda value: named.get(value, value) or "modality",
+        width=220,
+        **state.bound("colour", options=options),
+    )
+    colour = state.get("colour")
+    if colour not in options:
+        widgets.trust_line(f"{widgets.plain(colour)} cannot colour this map: the colours are those of the modalities")
+    if colour in attributes:
+        return payload.colour_by(colour, frame[colour].fillna("").astype(str).to_numpy())
+    if colour in cosines:
+        return payload.colour_by_number(
+            f"{named[colour]}, last stage", payload.pair_cosines(layout, items)[-1][:, cosines[colour]]
+        )
+    if colour == "events" and "events" in frame:
+        return payload.colour_by_number("events", frame["events"].to_numpy(float))
+    return None
+
+
+def _pairs(items: payload.MapItems) -> list[tuple[str, str]]:
+    from itertools import combinations
+
+    return list(combinations(items.channels, 2))
+
+
+def picked_point(digest: str) -> dict[str, Any] | None:
+    """The point that was clicked, when it is of the map that is shown."""
+    value = st.session_state.get(PICKED)
+    return value if value and value["digest"] == digest else None
+
+
+def neighbours_of(picked: dict[str, Any], layout: Layout, items: payload.MapItems) -> dict[str, Any] | None:
+    """Neighbours of a point within its stage: in the original space, and on the map only; as [position, channel]."""
+    stage = layout.points.stages.index(picked["stage"])
+    lane = items.channels.index(picked["channel"])
+    point = int(items.point[stage, lane, picked["item"]])
+    if point < 0:
+        return None
+    here = np.flatnonzero(layout.points.stage == stage)
+    local = int(np.searchsorted(here, point))
+    found = point_neighbours(local, layout.points.vectors[here], layout.xy[here])
+    letters = {code: name for name, code in zip(items.channels, np.unique(layout.points.channel), strict=True)}
+
+    def named(points: np.ndarray) -> list[list[Any]]:
+        rows = here[points]
+        positions = np.searchsorted(items.rows, layout.points.item[rows])
+        return [[int(p), letters[c]] for p, c in zip(positions, layout.points.channel[rows], strict=True)]
+
+    return {
+        "stage": picked["stage"],
+        "point": [int(picked["item"]), picked["channel"]],
+        "true": named(found.true),
+        "cosine": [float(c) for c in found.cosine],
+        "missed": [bool(m) for m in found.missed],
+        "false": named(found.drawn[found.false]),
+    }
+
+
+def carry(
+    digest: str,
+    items: payload.MapItems,
+    colouring: payload.Colouring | None,
+    chosen: np.ndarray,
+    neighbours: dict[str, Any] | None,
+) -> None:
+    """Send colours, selection and neighbours to the map, and the pictures it asks for."""
+    name = state.get("dataset")
+
+    @st.fragment
+    def pictures() -> None:
+        titles = loaders.dataset(name).titles
+        wanted = [p for p in st.session_state.get(WANTED, []) if 0 <= p < len(items.rows)]
+        style = payload.style(
+            key=sources.MAP_KEY,
+            digest=digest,
+            colouring=colouring,
+            selection=items.positions(chosen),
+            selection_seq=st.session_state.get(SEQUENCE, 1 if len(chosen) else 0),
+            neighbours=neighbours,
+            pictures={
+                p: {"image": loaders.picture(name, items.rows[p]), "title": titles[items.rows[p]] or ""} for p in wanted
+            },
+        )
+        courier(style, key="alignment_courier", on_wanted=lambda asked: st.session_state.__setitem__(WANTED, asked))
+
+    pictures()
+
+
+def plotly_map(
+    layout: Layout,
+    items: payload.MapItems,
+    colouring: payload.Colouring | None,
+    chosen: np.ndarray,
+    dataset: Any,
+) -> None:
+    """The map without WebGL2: says so, and selects by lasso just the same."""
+    if st.session_state.get(NO_WEBGL):
+        st.warning("This browser offers no WebGL2: the map is drawn with Plotly, without hover pictures and film.")
+        st.button("Try WebGL2 again", key="try_webgl", on_click=lambda: st.session_state.pop(NO_WEBGL))
+
+    def changed() -> None:
+        rows = widgets.selected_ids(st.session_state["chart_alignment_map"])
+        if rows:
+            select(np.array(rows, np.int32), dataset.hash)
+
+    colours = None
+    if colouring is not None:
+        codes = colouring.codes[np.searchsorted(items.rows, layout.points.item)]
+        colours = figures.PointColours(codes, colouring.legend)
+    stages, of = layout.points.stages, widgets.count(layout.points.of)
+    joined = len(items.rows) if not len(chosen) else len(chosen)
+    lines = f" for {figures.MOST_LINES:,} of {joined:,} items" if joined > figures.MOST_LINES else ""
+    widgets.chart(
+        figures.map_figure(layout, selected=chosen if len(chosen) else None, titles=dataset.titles, colours=colours),
+        name="alignment_map",
+        alt=f"Joint map of {len(layout.points):,} of {of} points, one panel for each of {', '.join(stages)}",
+        table=lambda: alignment_badge.map_frame(layout, dataset),
+        says=f"Each item is drawn once per modality; grey lines join an item's modalities{lines}. Shape: modality. "
+        f"Colour: {widgets.plain(colouring.title) if colouring else 'modality'}.",
+        on_select=changed,
+        selection_mode=("lasso", "box", "points"),
+    )

@@ -1,0 +1,1 @@
+"""The station Data: its view, figures and loaders."""

@@ -1,0 +1,1 @@
+"""The station Life: its view, figures and loaders."""

@@ -1,0 +1,1 @@
+"""The station Retrieval: its view, figures and loaders."""

@@ -1,0 +1,1 @@
+"""The station Training: its view, figures and loaders."""

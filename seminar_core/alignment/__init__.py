@@ -1,0 +1,1 @@
+"""Are the modalities in one space: the number card, the map, the work-list."""

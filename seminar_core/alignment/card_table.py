@@ -1,0 +1,171 @@
+"""The number card as a table, and the meaning of every figure on it with its source.
+
+After the card, before a page, a file or a plot. One row per stage, part (items in alignment or held out), pair and
+metric; what could not be measured keeps its row, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from .card import PAIR_METRICS
+
+CHANNEL_METRICS = ("effective_rank", "uniformity", "hubness")
+CLASSIFIER = "modality_classifier_accuracy"
+COLUMNS = ("stage", "part", "pair", "metric", "value", "p5", "p95", "random", "low", "high", "n", "reason")
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What a figure means.
+
+    Fields:
+        title: as it is shown.
+        meaning: one or two sentences.
+        better: which way is more aligned (or healthier), in words.
+        source: where the definition comes from.
+    """
+
+    title: str
+    meaning: str
+    better: str
+    source: str
+
+
+DEFINITIONS: dict[str, Definition] = {
+    "paired_cosine": Definition(
+        "Paired cosine",
+        "Mean cosine between an item's two vectors, with the 5th and 95th percentile; random = two different items.",
+        "higher, measured from the random value",
+        "Wang and Isola 2020, arXiv 2005.10242 (alignment)",
+    ),
+    "centroid_gap": Definition(
+        "Centroid gap",
+        "Distance between the mean unit vectors of two modalities; `unscaled` is it before scaling to length one.",
+        "lower",
+        "Liang et al. 2022, arXiv 2203.02053 (modality gap)",
+    ),
+    "recall@1": Definition(
+        "Recall@1",
+        "Share of items whose own vector in the other modality is the nearest of all; ties in random order.",
+        "higher",
+        "cross-modal retrieval, as in CLIP, arXiv 2103.00020",
+    ),
+    "recall@10": Definition(
+        "Recall@10",
+        "Share of items whose own vector in the other modality is among the ten nearest; ties in random order.",
+        "higher",
+        "cross-modal retrieval, as in CLIP, arXiv 2103.00020",
+    ),
+    "mrr": Definition(
+        "MRR",
+        "Mean of one over the rank of the item's own vector in the other modality; ties in random order.",
+        "higher",
+        "cross-modal retrieval",
+    ),
+    "knn_overlap": Definition(
+        "k-NN overlap",
+        "Share of an item's ten nearest neighbours that the two modalities have in common; needs no shared space.",
+        "higher",
+        "Huh et al. 2024, arXiv 2405.07987 (mutual k-NN)",
+    ),
+    "cka": Definition(
+        "CKA",
+        "Linear centred kernel alignment: are the same items alike in both? Blind to rotation, offset and scale.",
+        "higher, measured from the random value",
+        "Kornblith et al. 2019, arXiv 1905.00414",
+    ),
+    "effective_rank": Definition(
+        "Effective rank",
+        "Exponential of the entropy of the singular values: how many directions a modality really uses.",
+        "higher; one is a collapse",
+        "RankMe, Garrido et al. 2023, arXiv 2210.02885",
+    ),
+    "uniformity": Definition(
+        "Uniformity",
+        "Log of the mean of exp(-2 d^2) over pairs of unit vectors; random = spread evenly over the sphere.",
+        "lower; zero is a collapse",
+        "Wang and Isola 2020, arXiv 2005.10242",
+    ),
+    "hubness": Definition(
+        "Hubness",
+        "Skewness of how often items are among others' ten nearest; random = neighbours drawn by chance.",
+        "lower",
+        "Radovanovic et al. 2010, JMLR 11",
+    ),
+    CLASSIFIER: Definition(
+        "Modality classifier",
+        "Cross-validated accuracy of a linear classifier that tells from a vector which modality it is of.",
+        "lower; chance means one shared space",
+        "linear probe, logistic regression",
+    ),
+}
+
+
+def card_table(cards: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Cards by stage as one table with the columns `COLUMNS`."""
+    rows: list[dict[str, Any]] = []
+    for stage, card in cards.items():
+        for part, content in (("in alignment", card), ("held out", card.get("heldout"))):
+            if content is not None:
+                rows.extend(_rows(stage, part, content))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _rows(stage: str, part: str, card: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    for pair, figures in card["pairs"].items():
+        for metric in PAIR_METRICS:
+            yield _row(stage, part, pair, metric, figures[metric])
+    for channel, shape in card["channels"].items():
+        for metric in CHANNEL_METRICS:
+            figure = {"value": shape[metric], "random": shape["random"][metric], "interval": shape["interval"][metric]}
+            figure |= {"n": shape["n"], "reason": shape.get("reason")}
+            yield _row(stage, part, channel, metric, figure)
+    yield _row(stage, part, "all", CLASSIFIER, card["modality_classifier"])
+
+
+def _row(stage: str, part: str, pair: str, metric: str, figure: Mapping[str, Any]) -> dict[str, Any]:
+    low, high = figure["interval"] or (None, None)
+    known = {"value": figure.get("value", figure.get("mean")), "p5": figure.get("p5"), "p95": figure.get("p95")}
+    known |= {"random": figure["random"], "low": low, "high": high, "n": figure["n"]}
+    if known["value"] is not None:
+        known |= {"reason": ""}
+    else:
+        known |= {"reason": figure.get("reason") or "not measured"}
+    return {"stage": stage, "part": part, "pair": pair, "metric": metric} | known
+
+
+def compared(table: pd.DataFrame, first: str, second: str, part: str = "in alignment") -> pd.DataFrame:
+    """Two stages side by side: pair, metric, value and interval of both, and whether the intervals are apart."""
+    chosen = table[table["part"] == part]
+    keys = ["pair", "metric"]
+    sides = [chosen[chosen["stage"] == stage].drop(columns=["stage", "part"]) for stage in (first, second)]
+    joined = sides[0].merge(sides[1], on=keys, suffixes=("_first", "_second"))
+    joined["apart"] = (joined["low_first"] > joined["high_second"]) | (joined["low_second"] > joined["high_first"])
+    return joined
+
+
+def sentence(table: pd.DataFrame, pair: str = "T>I", part: str = "held out") -> str:
+    """One sentence on what changed between the first and the last stage of a table, for the headline pair."""
+    chosen = table[(table["pair"] == pair) & (table["metric"] == "recall@10") & table["value"].notna()]
+    parts = chosen[chosen["part"] == part]
+    chosen = parts if len(parts) else chosen[chosen["part"] == "in alignment"]
+    if chosen.empty:
+        return "No pair of modalities could be compared; the table says why."
+    first, last = chosen.iloc[0], chosen.iloc[-1]
+    where = f"on {int(last['n']):,} {'held-out ' if last['part'] == 'held out' else ''}items"
+    names = {"Q": "query", "A": "attribute", "T": "text", "I": "picture"}
+    what = f"{names[pair[0]]} finds its own {names[pair[2]]} among the ten nearest"
+    if len(chosen) == 1:
+        where = where.replace("on ", "of ", 1)
+        return f"{what} for {last['value']:.1%} {where} (by chance {last['random']:.1%}), {last['stage']}.".capitalize()
+    change = "rose" if last["value"] > first["value"] else "fell" if last["value"] < first["value"] else "went"
+    apart = first["high"] < last["low"] or last["high"] < first["low"]
+    return (
+        f"{what}: {change} from {first['value']:.1%} ({first['stage']}) to {last['value']:.1%} ({last['stage']}) "
+        f"{where}; by chance {last['random']:.1%}{'' if apart else '; the two 95 % intervals overlap'}."
+    ).capitalize()

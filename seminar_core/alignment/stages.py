@@ -1,0 +1,326 @@
+"""Alignment of a run: its number card, its work-list and its map, at each stage of training.
+
+Diagnostics, where a trained run meets the pure measures. Stages: `before` = step 0 of the run's PSU, `after` = that
+PSU's best checkpoint, `finetuned` = the ranker's best; a run without PSU has `before` (its own step 0) and `finetuned`.
+Items that were kept out of the alignment objective are measured apart. An item's query vector is the mean over the
+distinct queries of its training events.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from ..data.dataset import Dataset
+from ..encoders import load_encodings
+from ..errors import NotReadyError, UnknownNameError
+from ..model.losses import heldout_items
+from ..progress import Progress, silent
+from ..training.checkpoint import read_state
+from ..training.recipe import PretrainConfig
+from ..training.run_files import read_card
+from ..training.runs import existing_run, load_run
+from ..workspace import Workspace
+from .card import number_card
+from .channel_set import ChannelSet, from_channel_vectors
+from .map_store import MapRequest, drawn_map
+from .projection import Layout
+from .worklist import ItemFacts, company, item_disagreement, likely_reason, people_disagreement
+
+STAGES = ("after", "before", "finetuned")
+WORKLISTS = ("items", "people")
+
+
+@dataclass(frozen=True)
+class StageVectors:
+    """The catalogue's vectors at one stage of a run.
+
+    Fields:
+        run: name of the run whose checkpoint this is (the run itself or its parent).
+        stage: `before`, `after`, `finetuned`, or a kept checkpoint such as `step-000200`.
+        step: training step of the checkpoint.
+        dataset: opened.
+        channels: one row per item, Q A T I.
+        heldout: (I,) bool, items kept out of alignment; None where the run has no alignment objective.
+    """
+
+    run: str
+    stage: str
+    step: int
+    dataset: Dataset
+    channels: ChannelSet
+    heldout: np.ndarray | None
+
+    def __repr__(self) -> str:
+        return f"StageVectors({self.run!r} {self.stage}, step {self.step}, {self.channels!r})"
+
+
+def stages_of(workspace: Workspace, run: str) -> dict[str, tuple[str, str]]:
+    """Stages that a run has, each as (run to open, checkpoint).
+
+    Raises:
+        UnknownRunError: the workspace has no such run, or no longer has the one it was restored from.
+    """
+    card = read_card(existing_run(workspace, run))
+    if card.kind == "psu":
+        return {"before": (run, "before"), "after": (run, "best")}
+    if card.parent is None:
+        return {"before": (run, "before"), "finetuned": (run, "best")}
+    existing_run(workspace, card.parent)
+    return {"before": (card.parent, "before"), "after": (card.parent, "best"), "finetuned": (run, "best")}
+
+
+def checkpoints_of(workspace: Workspace, run: str) -> list[str]:
+    """Kept checkpoints of the run that pretraining filled, in the order of their steps, and `best` at the end."""
+    folder = workspace.run_dir(_psu_of(workspace, run)) / "checkpoints"
+    return [*sorted(path.name for path in folder.glob("step-*")), *(["best"] if (folder / "best").is_dir() else [])]
+
+
+def film_frames(workspace: Workspace, run: str) -> list[str]:
+    """Kept checkpoints in the order of their steps, each step once: `best` only where its step was not kept."""
+    found = checkpoints_of(workspace, run)
+    folder = workspace.run_dir(_psu_of(workspace, run)) / "checkpoints"
+    steps = {name: int(name.removeprefix("step-")) for name in found if name.startswith("step-")}
+    if "best" in found:
+        best = int(read_state(folder / "best")["counters"]["step"])
+        if best not in steps.values():
+            steps["best"] = best
+    return sorted(steps, key=steps.__getitem__)
+
+
+def _psu_of(workspace: Workspace, run: str) -> str:
+    stages = stages_of(workspace, run)
+    return (stages.get("after") or stages["finetuned"])[0]
+
+
+def chosen_stage(workspace: Workspace, run: str, stage: str | None) -> str:
+    """`stage`, or by default the first of `STAGES` that the run has.
+
+    Raises:
+        UnknownNameError: the run has no such stage; its stages are listed.
+    """
+    known = stages_of(workspace, run)
+    if stage is None:
+        return next(name for name in STAGES if name in known)
+    if stage in known or stage in checkpoints_of(workspace, run):
+        return stage
+    hint = None if "after" in known else f"run {run!r} was trained without pretraining: it has {' and '.join(known)}"
+    raise UnknownNameError("stage", stage, [*known, *checkpoints_of(workspace, run)], hint=hint)
+
+
+def open_stage(workspace: Workspace, run: str, stage: str | None = None) -> StageVectors:
+    """Load the vectors of one stage.
+
+    Raises:
+        UnknownRunError, UnknownNameError, StaleError, NotReadyError: see `training.runs.load_run` and `chosen_stage`.
+    """
+    name = chosen_stage(workspace, run, stage)
+    source, checkpoint = stages_of(workspace, run).get(name, (_psu_of(workspace, run), name))
+    opened = load_run(workspace, source, stage=checkpoint, device="cpu")
+    train_end, offsets = opened.material.split.train_end, np.asarray(opened.dataset.store.offsets)
+    event = np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
+    trained = event < np.repeat(train_end, np.diff(offsets))
+    store = opened.dataset.store
+    channels = from_channel_vectors(
+        opened.model.channel_vectors(), np.asarray(store.item)[trained], np.asarray(store.query)[trained]
+    )
+    heldout = None
+    config = opened.config
+    if isinstance(config, PretrainConfig) and config.objectives.held_out > 0:
+        heldout = heldout_items(opened.dataset.n_items, config.seed, config.objectives.held_out)[1:]
+    elif opened.parent is not None:
+        heldout = _heldout_of_parent(workspace, opened.parent, opened.dataset.n_items)
+    return StageVectors(source, name, opened.step, opened.dataset, channels, heldout)
+
+
+def _heldout_of_parent(workspace: Workspace, parent: str, n_items: int) -> np.ndarray | None:
+    card = read_card(existing_run(workspace, parent))
+    share = float(card.config.get("objectives", {}).get("held_out", 0))
+    return heldout_items(n_items, card.seed, share)[1:] if share > 0 else None
+
+
+def raw_channels(dataset: Dataset, text: str, image: str) -> ChannelSet:
+    """The frozen encoders' vectors as channels T and I; their widths may differ."""
+    found = load_encodings(dataset, text=text, image=image)
+    vectors, present = {}, {}
+    for name, table, mask in (
+        ("T", found.text_items, found.text_items_present),
+        ("I", found.image_items, found.image_items_present),
+    ):
+        if table is not None and mask is not None:
+            vectors[name], present[name] = np.asarray(table[1:]), np.asarray(mask[1:])
+    return ChannelSet(np.arange(1, dataset.n_items + 1, dtype=np.int32), vectors, present)
+
+
+def card_of(
+    opened: StageVectors, *, items: np.ndarray | None = None, correction: str = "none", seed: int = 0
+) -> dict[str, Any]:
+    """Number card of one stage, of all items or of the catalogue rows `items` (a category, a lasso)."""
+    channels, heldout = opened.channels, opened.heldout
+    if items is not None:
+        chosen = np.isin(channels.rows, items)
+        channels = channels.take(chosen)
+        heldout = None if heldout is None else heldout[chosen]
+    return number_card(channels.vectors, channels.present, seed=seed, heldout=heldout, correction=correction)
+
+
+def encoders_card(
+    workspace: Workspace,
+    opened: StageVectors,
+    *,
+    items: np.ndarray | None = None,
+    apart: bool = False,
+    correction: str = "none",
+    seed: int = 0,
+) -> dict[str, Any] | None:
+    """Number card of the frozen encoders' vectors that a run was trained on, with `encodings`; None without both.
+
+    Args:
+        workspace: where the run is.
+        opened: a stage of the run.
+        items: only these catalogue rows.
+        apart: measure the items kept out of alignment apart, as `card_of` does.
+        correction: as in `number_card`.
+        seed: as in `number_card`.
+    """
+    encodings = dict(read_card(existing_run(workspace, opened.run)).encodings)
+    raw = raw_channels(opened.dataset, encodings["text"], encodings["image"])
+    if len(raw.names) < 2:
+        return None
+    chosen = np.ones(len(raw), bool) if items is None else np.isin(raw.rows, items)
+    heldout = opened.heldout[chosen] if apart and opened.heldout is not None else None
+    raw = raw.take(chosen)
+    card = number_card(raw.vectors, raw.present, seed=seed, heldout=heldout, correction=correction)
+    return card | {"encodings": encodings}
+
+
+def gap(
+    workspace: Workspace, run: str, stage: str | None = None, *, correction: str = "none", seed: int = 0
+) -> dict[str, Any]:
+    """The number card of a run at one stage, with the encoders' own card beside it.
+
+    Returns:
+        `run`, `stage`, `stages` (those it has), `step`, then the keys of `number_card`, and `encoders`: the text and
+        picture encoders' vectors before any training.
+    """
+    opened = open_stage(workspace, run, stage)
+    encoders = encoders_card(workspace, opened, seed=seed)
+    answer = {"run": run, "stage": opened.stage, "stages": list(stages_of(workspace, run)), "step": opened.step}
+    return answer | card_of(opened, correction=correction, seed=seed) | {"encoders": encoders}
+
+
+def worklist(
+    workspace: Workspace, run: str, *, of: str = "items", stage: str | None = None, limit: int = 50
+) -> dict[str, Any]:
+    """Items or people whose modalities disagree most, most divergent first.
+
+    Returns:
+        `run`, `stage`, `of`, `judged`, `left_out`, `rows`: list of {id, title, disagreement, reason, ...}.
+    """
+    if of not in WORKLISTS:
+        raise UnknownNameError("work-list", of, WORKLISTS)
+    opened = open_stage(workspace, run, stage)
+    rows, judged, total = item_rows(opened, limit) if of == "items" else people_rows(opened, limit)
+    answer = {"run": run, "stage": opened.stage, "of": of, "judged": judged, "left_out": total - judged}
+    return answer | {"rows": rows}
+
+
+def item_rows(opened: StageVectors, limit: int | None = None) -> tuple[list[dict[str, Any]], int, int]:
+    """Rows of the work-list of items, how many items were judged, and how many there are."""
+    dataset = opened.dataset
+    store = dataset.store
+    met = company(np.asarray(store.item), np.asarray(store.offsets), dataset.n_items)
+    found = item_disagreement(opened.channels, met)
+    order = found.order()
+    events = np.bincount(np.asarray(store.item), minlength=dataset.n_items + 1)
+    titles = dataset.titles
+    carried: dict[str | None, int] = {}
+    for title in titles[1:]:
+        carried[title] = carried.get(title, 0) + 1
+    rows = []
+    for at in order[:limit]:
+        row = int(found.rows[at])
+        facts = ItemFacts(int(events[row]), carried[titles[row]] if titles[row] else 0, picture_side(dataset, row))
+        compared = [name for name, values in found.by_modality.items() if np.isfinite(values[at])]
+        odd = str(found.odd[at])
+        rows.append(
+            {
+                "id": dataset.item_ids[row],
+                "title": titles[row] or "",
+                "disagreement": float(found.score[at]),
+                "reason": likely_reason(odd, facts, compared),
+                "odd": odd,
+                "events": facts.events,
+                "item_row": row,
+            }
+        )
+    return rows, len(order), len(found.rows)
+
+
+def people_rows(opened: StageVectors, limit: int | None = None) -> tuple[list[dict[str, Any]], int, int]:
+    """Rows of the work-list of people, how many people were judged, and how many there are."""
+    store, dataset = opened.dataset.store, opened.dataset
+    found = people_disagreement(opened.channels, np.asarray(store.item), np.asarray(store.offsets))
+    judged = np.flatnonzero(np.isfinite(found.score))
+    order = judged[np.argsort(-found.score[judged], kind="stable")]
+    words = {"A": "attributes", "T": "text", "I": "pictures"}
+    rows = []
+    for person in order[:limit]:
+        first, second = (words[name] for name in str(found.worst[person]).split(","))
+        events = int(store.lengths[person])
+        rows.append(
+            {
+                "id": dataset.person_ids[person],
+                "title": f"{events} events",
+                "disagreement": float(found.score[person]),
+                "reason": f"{first} and {second} order this person's items most differently",
+                "events": events,
+            }
+        )
+    return rows, len(order), len(found.score)
+
+
+def picture_side(dataset: Dataset, row: int) -> int | None:
+    """Shorter side of an item's picture in pixels, None without one."""
+    content = dataset.picture(row)
+    if content is None:
+        return None
+    try:
+        return min(Image.open(io.BytesIO(content)).size)
+    except (UnidentifiedImageError, OSError):
+        return None
+
+
+def open_stages(workspace: Workspace, run: str, stages: Sequence[str]) -> dict[str, StageVectors]:
+    """Open several stages of a run, in the order given."""
+    if not stages:
+        raise NotReadyError("no stage was named", hint=f"name some of {', '.join(stages_of(workspace, run))}")
+    return {chosen_stage(workspace, run, stage): open_stage(workspace, run, stage) for stage in stages}
+
+
+def map_source(run: str, opened: Mapping[str, StageVectors]) -> dict[str, Any]:
+    """What a kept map is of: the words that say which run and data it depends on."""
+    dataset = next(iter(opened.values())).dataset
+    return {"run": run, "stages": list(opened), "dataset": dataset.name, "dataset_hash": dataset.hash}
+
+
+def draw(
+    workspace: Workspace,
+    run: str,
+    stages: Sequence[str],
+    *,
+    request: MapRequest | None = None,
+    progress: Progress = silent,
+) -> tuple[str, Layout, Dataset]:
+    """One joint map of a run's stages: its key, the map, and the data set its rows are of."""
+    opened = open_stages(workspace, run, stages)
+    channels = {name: vectors.channels for name, vectors in opened.items()}
+    key, layout = drawn_map(
+        workspace, channels, request or MapRequest(), source=map_source(run, opened), progress=progress
+    )
+    return key, layout, next(iter(opened.values())).dataset

@@ -1,1 +1,0 @@
-"""What a trained run says: alignment, retrieval traces, comparisons."""

@@ -1,0 +1,289 @@
+"""Background jobs as people handle them: start, list, show, cancel, resume, read the log, delete.
+
+Training, background jobs; the command line's `jobs` and the Training station call these. Nothing here runs a job: an
+engine starts its process (`engines`), the process keeps its own directory (`job_process`), and what is shown is derived
+from that directory and the process itself (`job_state`). A thread is never used, nor the page's own process.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import CorruptFileError, ExistsError, NotReadyError, SeminarError, UnknownJobError
+from ..workspace import Workspace, checked_name
+from . import smaller_batch as smaller
+from .engines import engine_named
+from .slots import locked
+from .state import (
+    GRACE_S,
+    LIVE,
+    SHARED_COMMANDS,
+    JobSpec,
+    JobStatus,
+    cancel_age_s,
+    heartbeat_age_s,
+    read_spec,
+    read_status,
+    write_spec,
+    write_status,
+)
+
+POLL_S = 0.05
+PATIENCE_S = 3.0
+"""Seconds beyond the grace period before the canceller kills from outside what did not end itself."""
+
+
+def job_names(workspace: Workspace) -> list[str]:
+    """Names of all jobs, oldest first."""
+    if not workspace.jobs.is_dir():
+        return []
+    folders = [path for path in workspace.jobs.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    return [path.name for path in sorted(folders, key=lambda path: (path.name.rpartition("-")[2], path.name))]
+
+
+def existing_job(workspace: Workspace, job: str) -> Path:
+    """The directory of `job`.
+
+    Raises:
+        UnknownJobError: there is none; the message lists the known ones.
+    """
+    path = workspace.job_dir(job)
+    if not path.is_dir():
+        raise UnknownJobError("job", job, job_names(workspace))
+    return path
+
+
+def start(
+    workspace: Workspace,
+    words: Sequence[str],
+    *,
+    engine: str = "local",
+    threads: int | None = None,
+    processes: int = 1,
+    nodes: int = 1,
+) -> dict:
+    """Start `words` (a command line without the program) as a background job and return its row at once.
+
+    Args:
+        workspace: where the job is to be.
+        words: the command and its options.
+        engine: who starts it.
+        threads: of each process; as this process has unless given.
+        processes: that train it together.
+        nodes: machines of a cluster over which they are spread evenly.
+
+    Raises:
+        UnknownNameError: a command that cannot be a job, or an unknown engine.
+        ConfigError: processes and nodes that do not fit together, the command or the engine.
+        ExistsError: a live job makes the same run already, so a second press of the button changes nothing.
+        NotReadyError: the engine refuses.
+        UnsafePathError: the run or data set that it is to make has a name that would leave the workspace.
+    """
+    words = tuple(word for word in words if word != "--json")
+    count = threads or int(os.environ.get("OMP_NUM_THREADS") or 1)
+    engine_named(engine)
+    spec = JobSpec(words, str(workspace.root), engine, os.getcwd(), count, time.time(), processes, nodes)
+    for option, what in (("run", "run"), ("name", "data set")):
+        if (name := spec.option(option)) is not None:
+            checked_name(name, what)
+    workspace.jobs.mkdir(parents=True, exist_ok=True)
+    with locked(workspace.jobs / ".slots" / "start.lock"):
+        refuse_twice(workspace, spec)
+        number = 1 + max((int(n.rpartition("-")[2]) for n in job_names(workspace) if n[-1].isdigit()), default=0)
+        job_dir = workspace.job_dir(f"{spec.command}-{number:04d}")
+        job_dir.mkdir()
+        write_spec(job_dir, spec)
+        launch(job_dir, spec, JobStatus())
+    wait_for_process(job_dir, spec)
+    return row(job_dir)
+
+
+def refuse_twice(workspace: Workspace, spec: JobSpec) -> None:
+    """Refuse a job that makes what a live job is making.
+
+    Raises:
+        ExistsError: naming that job.
+    """
+    for other in rows(workspace):
+        same = other["run"] == spec.run if spec.run else other["words"] == list(spec.words)
+        if same and other["state"] in LIVE:
+            raise ExistsError(
+                f"job {other['job']} is {other['state']} and makes {spec.run or spec.command!r} already",
+                hint=f"watch it (jobs show {other['job']}), cancel it, or choose another name",
+            )
+
+
+def launch(job_dir: Path, spec: JobSpec, status: JobStatus) -> None:
+    """Hand the job to its engine; a refusal is recorded as the job's failure and raised."""
+    (job_dir / "cancel").unlink(missing_ok=True)
+    status.state, status.pid, status.pid_started_s, status.host = "queued", None, None, None
+    status.error, status.message = None, "starting"
+    write_status(job_dir, status)
+    try:
+        engine_named(spec.engine).start(job_dir, spec)
+    except SeminarError as error:
+        status.state, status.error, status.message = "failed", error.as_dict(), "could not be started"
+        write_status(job_dir, status)
+        raise
+
+
+def wait_for_process(job_dir: Path, spec: JobSpec, seconds: float = 10.0) -> None:
+    """Wait until the local process has taken the job over, so that its id and its place in the queue are known."""
+    until = time.monotonic() + seconds
+    while spec.engine == "local" and time.monotonic() < until and read_status(job_dir).pid is None:
+        time.sleep(POLL_S)
+
+
+def row(job_dir: Path) -> dict[str, Any]:
+    """What is known of one job, as `jobs list` answers, and more; one whose status is damaged has failed with that."""
+    try:
+        status = read_status(job_dir)
+    except CorruptFileError as broken:
+        status = JobStatus(state="failed", error=broken.as_dict(), message="its status is damaged")
+    facts: dict[str, Any] = dict.fromkeys(("command", "run", "engine", "dataset", "created_s", "smaller_batch"))
+    facts |= {"processes": 1, "nodes": 1}
+    facts["words"] = []
+    error = status.error
+    state = status.state
+    try:
+        spec = read_spec(job_dir)
+    except SeminarError as broken:
+        error = error or broken.as_dict()
+        state = "failed" if state in LIVE else state
+    else:
+        state = engine_named(spec.engine).state(job_dir, status)
+        if state != status.state:
+            status = read_status(job_dir)
+            error = status.error
+        facts = {
+            "command": spec.command, "run": spec.run, "engine": spec.engine, "words": list(spec.words),
+            "dataset": spec.option("dataset"), "created_s": spec.created_s,
+            "smaller_batch": smaller.offered(spec, status), "processes": spec.processes, "nodes": spec.nodes,
+        }  # fmt: skip
+    if state == "lost" and error is None:
+        error = {
+            "kind": "lost",
+            "message": f"{first_of(facts['processes'])} {status.pid} ended without a word (killed, or the machine went "
+            "down)",
+            "hint": "resume the job: it continues from its last checkpoint"
+            if facts["command"] in SHARED_COMMANDS
+            else "resume the job or start it again: it begins anew",
+        }
+    age = heartbeat_age_s(job_dir)
+    return {
+        "job": job_dir.name, **facts, "state": state, "step": status.step, "steps": status.steps,
+        "eta_s": round(status.eta_s, 1) if status.eta_s is not None and state == "running" else None,
+        "device": status.device, "pid": status.pid, "heartbeat_age_s": None if age is None else round(age, 2),
+        "attempt": status.attempt, "error": error, "message": status.message, "started_s": status.started_s,
+        "ended_s": status.ended_s, "memory_mb": status.memory_mb, "device_memory_mb": status.device_memory_mb,
+        "cpu_percent": status.cpu_percent,
+    }  # fmt: skip
+
+
+def first_of(processes: int) -> str:
+    """The process that a job's number names, in words."""
+    return "the process" if processes == 1 else f"process 0 of {processes} (counted from 0), number"
+
+
+def rows(workspace: Workspace) -> list[dict[str, Any]]:
+    """All jobs, oldest first."""
+    return [row(workspace.job_dir(name)) for name in job_names(workspace)]
+
+
+def show(workspace: Workspace, job: str) -> dict[str, Any]:
+    """One job."""
+    return row(existing_job(workspace, job))
+
+
+def cancel(workspace: Workspace, job: str, *, wait: bool = True) -> dict[str, Any]:
+    """Ask the job to stop; it checkpoints and ends, or is killed after the grace period.
+
+    Args:
+        workspace: where the job is.
+        job: its name.
+        wait: return only once it has ended; without, `enforce` must be called later.
+
+    Raises:
+        NotReadyError: the job is over already.
+    """
+    job_dir = existing_job(workspace, job)
+    now = row(job_dir)
+    if now["state"] not in LIVE:
+        raise NotReadyError(
+            f"job {job} is {now['state']}; only a queued or running job can be cancelled",
+            hint="see `jobs list` for the live ones",
+        )
+    if cancel_age_s(job_dir) is None:
+        (job_dir / "cancel").touch()
+    while wait and (now := enforce(job_dir))["state"] in LIVE:
+        time.sleep(POLL_S)
+    return now if wait else row(job_dir)
+
+
+def enforce(job_dir: Path) -> dict[str, Any]:
+    """Kill the job when it was asked to stop, did not, and did not end itself either; return its row."""
+    now = row(job_dir)
+    age = cancel_age_s(job_dir)
+    if now["state"] in LIVE and age is not None:
+        spec = read_spec(job_dir)
+        waiting_in_cluster = spec.engine == "slurm" and now["pid"] is None
+        if age > GRACE_S + PATIENCE_S or waiting_in_cluster:
+            engine_named(spec.engine).kill(job_dir, read_status(job_dir))
+    return row(job_dir) if age is not None else now
+
+
+def resume(workspace: Workspace, job: str, *, smaller_batch: bool = False) -> dict[str, Any]:
+    """Start a further attempt of a job that ended early; training continues from the last checkpoint.
+
+    Args:
+        workspace: where the job is.
+        job: its name.
+        smaller_batch: with half the batch, for a training that ran out of memory.
+
+    Raises:
+        NotReadyError: the job is live, or done, or a smaller batch is not what it needs.
+        ExistsError: another live job makes the same run.
+    """
+    job_dir = existing_job(workspace, job)
+    with locked(workspace.jobs / ".slots" / "start.lock"):
+        now = row(job_dir)
+        if now["state"] in LIVE or now["state"] == "done":
+            raise NotReadyError(
+                f"job {job} is {now['state']}; only a stopped, failed or lost job can be resumed",
+                hint="cancel it first" if now["state"] in LIVE else "start a new job",
+            )
+        spec = read_spec(job_dir)
+        refuse_twice(workspace, spec)
+        if smaller_batch:
+            spec = smaller.halve(job_dir, spec, read_status(job_dir))
+        launch(job_dir, spec, read_status(job_dir))
+    wait_for_process(job_dir, spec)
+    return row(job_dir)
+
+
+def logs(workspace: Workspace, job: str, lines: int = 200) -> list[str]:
+    """The last `lines` lines of the job's log; at most its last megabyte is read."""
+    path = existing_job(workspace, job) / "log"
+    if not path.is_file():
+        return []
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 2**20))
+        return file.read().decode("utf-8", errors="replace").splitlines()[-lines:]
+
+
+def delete(workspace: Workspace, job: str) -> None:
+    """Delete the job's directory; what it made stays.
+
+    Raises:
+        NotReadyError: the job is live.
+    """
+    job_dir = existing_job(workspace, job)
+    state = row(job_dir)["state"]
+    if state in LIVE:
+        raise NotReadyError(f"job {job} is {state}; a live job cannot be deleted", hint="cancel it first")
+    shutil.rmtree(job_dir)

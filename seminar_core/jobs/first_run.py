@@ -1,0 +1,101 @@
+"""A small trained run for a data set that has none, so that every station has something true to show.
+
+Training, on top of background jobs. Three jobs follow each other: pretrain, finetune on it, codebooks. Their state is
+read from the workspace alone, so a page that is closed and opened again goes on where it was; `advance` starts the next
+job once the one before it is done, and never starts one that has failed. Budgets are small on purpose: on two quiet
+cores the sample is done in about two minutes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..workspace import Workspace, checked_name
+from . import control as jobs
+from .state import LIVE
+
+STEPS = ("pretrain", "finetune", "codebooks")
+SECONDS = {"pretrain": 28, "finetune": 32}  # of training; opening the data and the last evaluation come on top
+ROWS = 5_000  # that the codebooks are trained on
+SAYS = {
+    "pretrain": "Pretraining the search unit: next pair, alignment, relevance",
+    "finetune": "Finetuning the ranker on it",
+    "codebooks": "Training the codebooks and encoding the catalogue",
+}
+
+
+@dataclass(frozen=True)
+class FirstRun:
+    """How far the first run of a data set is.
+
+    Fields:
+        done: jobs of `STEPS` that are finished.
+        job: row of the job that is live, failed or stopped, None when none is.
+        run: name of the run that will be shown.
+    """
+
+    done: int
+    job: dict[str, Any] | None
+    run: str
+
+    @property
+    def started(self) -> bool:
+        return self.done > 0 or self.job is not None
+
+    @property
+    def live(self) -> bool:
+        return self.job is not None and self.job["state"] in LIVE
+
+    @property
+    def finished(self) -> bool:
+        return self.done == len(STEPS)
+
+    @property
+    def next_step(self) -> str:
+        return STEPS[min(self.done, len(STEPS) - 1)]
+
+
+def names(dataset: str) -> tuple[str, str]:
+    """Names of the pretrained and the finetuned run that this makes for `dataset`."""
+    return checked_name(f"{dataset}-first-psu", "run"), checked_name(f"{dataset}-first", "run")
+
+
+def words(dataset: str, step: str, budget: tuple[str, ...] | None = None) -> list[str]:
+    """The command line of one step; `budget` are further words of the training steps instead of their `SECONDS`."""
+    psu, run = names(dataset)
+    if step == "codebooks":
+        return ["codebooks", "--run", run, "--rows", str(ROWS)]
+    own = psu if step == "pretrain" else run
+    limits = ("--set", f"seconds={SECONDS[step]}") if budget is None else budget
+    started_from = () if step == "pretrain" else ("--model", "seminar", "--from", psu)
+    return [step, "--dataset", dataset, "--run", own, *started_from, "--overwrite", *limits]
+
+
+def state(workspace: Workspace, dataset: str) -> FirstRun:
+    """How far the first run of `dataset` is, read from the jobs of the workspace."""
+    psu, run = names(dataset)
+    last: dict[str, dict[str, Any]] = {}
+    for row in jobs.rows(workspace):
+        if row["command"] in STEPS and row["run"] in (psu, run):
+            last[row["command"]] = row
+    done = 0
+    for step in STEPS:
+        if step not in last or last[step]["state"] != "done":
+            return FirstRun(done, last.get(step), run)
+        done += 1
+    return FirstRun(done, None, run)
+
+
+def start(workspace: Workspace, dataset: str, budget: tuple[str, ...] | None = None) -> dict[str, Any]:
+    """Start (or start again, after a failure) the step that is due; returns the job's row."""
+    return jobs.start(workspace, words(dataset, state(workspace, dataset).next_step, budget))
+
+
+def advance(workspace: Workspace, dataset: str, budget: tuple[str, ...] | None = None) -> FirstRun:
+    """Start the next step when the one before it is done and nothing of it has been started; returns the new state."""
+    now = state(workspace, dataset)
+    if now.started and not now.finished and now.job is None:
+        start(workspace, dataset, budget)
+        now = state(workspace, dataset)
+    return now

@@ -1,0 +1,1 @@
+"""Lives to look at: timelines, interests, and how people are found."""

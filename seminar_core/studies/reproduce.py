@@ -1,0 +1,399 @@
+"""`reproduce`: every model and ablation on one data set, one table with intervals over seeds and people.
+
+Training, on top of everything else here. Each (variant, seed) leaves one result file with its settings; what is there
+already for the same settings, data and seed is not measured again, so that an interrupted comparison goes on where it
+stopped. The baseline to beat is chosen by validation, never by test. Written out as JSON and as Markdown for the docs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data.opening import open_dataset
+from ..errors import ConfigError, SeminarError, UnknownNameError
+from ..evaluation.baselines import baseline_ranks
+from ..evaluation.intervals import interval_over_seeds
+from ..evaluation.metrics import METRICS, mean_metrics, ranking_metrics
+from ..evaluation.questions import Questions, ask
+from ..evaluation.ranks import Ranks
+from ..evaluation.result import Result, current_commit, read_ranks, read_result, write_ranks
+from ..model.psu import PSU
+from ..progress import Progress, silent
+from ..runtime import machine_facts, resolve_device, set_threads
+from ..training.assembly import Material, affordable_negatives, build_psu, gather_material, measure
+from ..training.checkpoint import load_weights
+from ..training.finetune import ranker_task
+from ..training.loop import BEST, Loop
+from ..training.pretrain import psu_task
+from ..training.recipe import FinetuneConfig, PretrainConfig
+from ..training.settings import to_dict
+from ..workspace import Workspace
+from .table import jsonable, markdown
+from .variants import BUDGETS, PAIRS, Variant, chosen_variants, finetune_config, limits_of, pretrain_config
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compared.
+
+    Fields:
+        dataset: name of the data set.
+        seeds: how many training seeds, counted from the configuration's own.
+        budget: "small" or "full".
+        variants: rows of the table.
+        pretrain, finetune: the one recipe that all variants share.
+    """
+
+    dataset: str
+    seeds: int
+    budget: str
+    variants: tuple[Variant, ...]
+    pretrain: PretrainConfig
+    finetune: FinetuneConfig
+
+    def __post_init__(self) -> None:
+        if self.budget not in BUDGETS:
+            raise UnknownNameError("budget", self.budget, BUDGETS)
+        if self.seeds < 1:
+            raise ConfigError(f"seeds = {self.seeds}, but at least 1 is needed", hint="use --seeds 3")
+
+    def pretrain_config(self, variant: Variant, seed: int) -> PretrainConfig:
+        """Settings of the PSU of (variant, seed)."""
+        return pretrain_config(self.pretrain, variant, self.budget, seed, self.finetune.budget)
+
+    def work(self) -> list[tuple[Variant, int]]:
+        """Every (variant, seed), seed by seed, so that an early stop leaves whole tables."""
+        first = self.finetune.seed
+        return [(variant, first + n) for n in range(self.seeds) for variant in self.variants]
+
+
+class Bench:
+    """Trains and measures single variants in a directory of result files."""
+
+    def __init__(self, workspace: Workspace, plan: Plan, progress: Progress):
+        dataset = open_dataset(workspace, plan.dataset)
+        self.plan, self.progress = plan, progress
+        self.material: Material = gather_material(dataset, plan.finetune.encoders, plan.finetune.split)
+        self.folder = workspace.root / "reproduce" / f"{plan.dataset}-{plan.budget}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.device = resolve_device(plan.finetune.device)
+        if self.device == "cpu":
+            set_threads(1)
+        negatives = affordable_negatives(dataset, self.material.split.test)
+        self.questions: Questions = ask(dataset, self.material.split, negatives=negatives)
+        # A budget in CPU seconds of one thread is the same on a busy machine; a GPU is timed by the wall clock.
+        self.clock = time.process_time if self.device == "cpu" else time.monotonic
+        self.commit = current_commit()  # of the code that runs, whatever is checked out hours later
+        self.finished = 0
+        self.began = time.monotonic()
+
+    def identity(self, variant: Variant, seed: int) -> str:
+        """Changes when the settings, the data or the seed do."""
+        settings = [to_dict(finetune_config(self.plan.finetune, variant, self.plan.budget, seed))]
+        settings += [] if variant.psu is None else [to_dict(self.plan.pretrain_config(variant, seed))]
+        content = [variant.name, variant.model, settings, self.material.dataset.hash, self.questions.protocol]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+    def stem(self, variant: Variant, seed: int) -> str:
+        """Name of the result files of (variant, seed)."""
+        words = "".join(c if c.isalnum() or c == "-" else "_" for c in variant.name)
+        return f"{words}-{seed}"
+
+    def known(self, variant: Variant, seed: int) -> tuple[Result, Ranks] | None:
+        """An earlier measurement with the same identity, None where there is none that can be used."""
+        path = self.folder / f"{self.stem(variant, seed)}.json"
+        try:
+            result, ranks = read_result(path), read_ranks(path.with_suffix(".npz"))
+        except SeminarError:
+            return None
+        return (result, ranks) if result.extra.get("identity") == self.identity(variant, seed) else None
+
+    def measured(self, variant: Variant, seed: int) -> tuple[Result, Ranks]:
+        """The measurement of (variant, seed), made now where it is not known."""
+        known = self.known(variant, seed)
+        if known is not None:
+            return known
+        config = finetune_config(self.plan.finetune, variant, self.plan.budget, seed)
+        psu, pretrained = self.pretrained(variant, seed)
+        task = ranker_task(self.material, variant.model, config, self.device, psu)
+        work = self.folder / f".work-{self.stem(variant, seed)}"
+        shutil.rmtree(work, ignore_errors=True)
+        try:
+            outcome = Loop(task, work, config.budget, clock=self.clock).run(
+                progress=self.inner(variant, seed, "finetune")
+            )
+            load_weights(work / "checkpoints" / BEST, task.model, task.fingerprint)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        answer = measure(
+            task.model,  # type: ignore[arg-type]
+            self.material.dataset,
+            self.questions,
+            max_length=config.batches.max_length,
+            device=self.device,
+        )
+        counters = outcome.counters
+        facts = {
+            "identity": self.identity(variant, seed),
+            "steps": counters.step,
+            "best_step": counters.best_step,
+            "seconds": counters.seconds,
+            "ended_by": outcome.reason,
+            "examples": counters.examples,
+            "validation": counters.validation,
+            "pretraining": pretrained,
+            "people_per_s": answer.people_per_s,
+            "device": self.device,
+        }
+        result = self.result(variant, config, seed, answer.ranks, facts)
+        stem = self.stem(variant, seed)
+        write_ranks(self.folder / f"{stem}.npz", answer.ranks)
+        result.write(self.folder / f"{stem}.json")
+        return result, answer.ranks
+
+    def result(
+        self, variant: Variant, config: FinetuneConfig, seed: int, ranks: Ranks, facts: dict[str, Any]
+    ) -> Result:
+        """One measurement as a result file."""
+        values = ranking_metrics(ranks)
+        return Result(
+            name=f"{variant.name}, seed {seed}",
+            metrics=mean_metrics(ranks),
+            interval={name: interval_over_seeds(values[name][None], ranks.person) for name in METRICS},
+            baselines={},
+            protocol=self.questions.protocol,
+            origin={
+                "config": to_dict(config),
+                "seed": seed,
+                "data_hash": self.material.dataset.hash,
+                "command": command_line(),
+                "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                "commit": self.commit,
+            },
+            extra=facts,
+        )
+
+    def pretrained(self, variant: Variant, seed: int) -> tuple[PSU | None, dict[str, Any] | None]:
+        """The PSU that `variant` is restored from, trained once per settings and seed."""
+        if variant.psu is None:
+            return None, None
+        config = self.plan.pretrain_config(variant, seed)
+        content = json.dumps([to_dict(config), self.material.dataset.hash], sort_keys=True)
+        path = self.folder / f".psu-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+        if not (path / "done").is_file():
+            shutil.rmtree(path, ignore_errors=True)
+            task = psu_task(self.material, config, self.device)
+            outcome = Loop(task, path, config.budget, clock=self.clock).run(
+                progress=self.inner(variant, seed, "pretrain")
+            )
+            facts = {"steps": outcome.counters.step, "seconds": outcome.counters.seconds}
+            (path / "done").write_text(json.dumps(facts), encoding="utf-8")
+        psu = build_psu(self.material, config.model, config.objectives, config.seed)
+        load_weights(path / "checkpoints" / BEST, psu, self.material.fingerprint)
+        return psu, json.loads((path / "done").read_text(encoding="utf-8"))
+
+    def inner(self, variant: Variant, seed: int, phase: str) -> Progress:
+        """Progress of one training as part of the whole comparison."""
+        every = len(self.plan.work())
+
+        def report(done: int, total: int, message: str) -> None:
+            left = time_left(self.finished, every, time.monotonic() - self.began)
+            self.progress(self.finished, every, f"{variant.name}, seed {seed}: {phase} {done} of {total}{left}")
+
+        return report
+
+
+def time_left(finished: int, total: int, seconds: float) -> str:
+    """Words for the time that the rest will take at the pace so far; empty before the first is finished."""
+    if not finished:
+        return ""
+    return f", about {(total - finished) * seconds / finished / 60:.0f} min left"
+
+
+def command_line() -> str:
+    """The command that is running, as one would type it."""
+    return shlex.join(["python", "-m", "seminar_core", *sys.argv[1:]])
+
+
+def reproduce(
+    workspace: Workspace,
+    dataset: str,
+    *,
+    seeds: int = 3,
+    budget: str = "small",
+    only: str | None = None,
+    pretrain: PretrainConfig | None = None,
+    finetune: FinetuneConfig | None = None,
+    out: Path | None = None,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Compare all models and ablations; the answer of the `reproduce` command.
+
+    Args:
+        only: names of variants, separated by ";"; None = all.
+        out: directory for `<dataset>-<budget>.md` and `.json`; None = beside the result files.
+
+    Raises:
+        UnknownNameError: budget or variant is not known.
+    """
+    plan = Plan(
+        dataset, seeds, budget, chosen_variants(only), pretrain or PretrainConfig(), finetune or FinetuneConfig()
+    )
+    bench = Bench(workspace, plan, progress)
+    measured: dict[str, list[tuple[Result, Ranks]]] = {variant.name: [] for variant in plan.variants}
+    work = plan.work()
+    for variant, seed in work:
+        measured[variant.name].append(bench.measured(variant, seed))
+        bench.finished += 1
+        progress(bench.finished, len(work), f"{variant.name}, seed {seed}: measured")
+    answer = assemble(bench, measured)
+    target = out or bench.folder
+    target.mkdir(parents=True, exist_ok=True)
+    name = f"{dataset}-{budget}"
+    (target / f"{name}.json").write_text(json.dumps(jsonable(answer), indent=1) + "\n", encoding="utf-8")
+    (target / f"{name}.md").write_text(markdown(answer), encoding="utf-8")
+    for psu in bench.folder.glob(".psu-*"):
+        shutil.rmtree(psu, ignore_errors=True)
+    return answer
+
+
+def stacked(entries: Iterable[tuple[Result, Ranks]], metric: str, rows: np.ndarray | None = None) -> np.ndarray:
+    """(seeds, n) values of a metric, only of the targets `rows` where given."""
+    values = [ranking_metrics(ranks)[metric] for _, ranks in entries]
+    return np.stack(values if rows is None else [value[rows] for value in values])
+
+
+def assemble(bench: Bench, measured: dict[str, list[tuple[Result, Ranks]]]) -> dict[str, Any]:
+    """The whole answer from all measurements."""
+    material, questions = bench.material, bench.questions
+    cold = material.trained[questions.targets.item] == 0
+    references = baseline_ranks(material.dataset, material.split, questions)
+    best = best_baseline(bench.plan.variants, measured)
+    rows = [reference_row(name, ranks) for name, ranks in references.items() if ranks is not None]
+    for variant in bench.plan.variants:
+        other = None if best is None or variant.name == best else measured[best]
+        rows.append(variant_row(variant, measured[variant.name], other, cold))
+    add_share(rows)
+    return {
+        "dataset": bench.plan.dataset,
+        "budget": bench.plan.budget,
+        "rows": rows,
+        "best_baseline": best,
+        "pretraining": [
+            {"a": a, "b": b, **contrast(measured[a], measured[b], cold)}
+            for a, b in PAIRS
+            if a in measured and b in measured
+        ],
+        "protocol": questions.protocol,
+        "cold_targets": int(cold.sum()),
+        "data_hash": material.dataset.hash,
+        "config": {"pretrain": to_dict(bench.plan.pretrain), "finetune": to_dict(bench.plan.finetune)},
+        "limits": limits_of(bench.plan.budget, bench.plan.finetune.budget),
+        "command": command_line(),
+        "commit": bench.commit,
+        "machine": machine_facts(),
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def best_baseline(variants: Sequence[Variant], measured: dict[str, list[tuple[Result, Ranks]]]) -> str | None:
+    """The rival with the highest mean validation MRR over its seeds."""
+    values = {
+        variant.name: float(np.mean([result.extra["validation"]["MRR"] for result, _ in measured[variant.name]]))
+        for variant in variants
+        if variant.is_baseline
+    }
+    return max(values, key=lambda name: values[name]) if values else None
+
+
+def reference_row(name: str, ranks: Ranks) -> dict[str, Any]:
+    """Row of chance, popularity or the oracle."""
+    values = ranking_metrics(ranks)
+    return {
+        "model": name,
+        "seeds": 0,
+        "metrics": mean_metrics(ranks),
+        "interval": {metric: interval_over_seeds(values[metric][None], ranks.person) for metric in METRICS},
+        "beats_best_baseline": None,
+    }
+
+
+def variant_row(
+    variant: Variant,
+    entries: list[tuple[Result, Ranks]],
+    other: list[tuple[Result, Ranks]] | None,
+    cold: np.ndarray,
+) -> dict[str, Any]:
+    """Row of one variant: means over seeds and people, intervals over both."""
+    person = entries[0][1].person
+    metrics = {metric: float(stacked(entries, metric).mean()) for metric in METRICS}
+    bounds = {metric: interval_over_seeds(stacked(entries, metric), person) for metric in METRICS}
+    row: dict[str, Any] = {
+        "model": variant.name,
+        "seeds": len(entries),
+        "metrics": metrics,
+        "interval": bounds,
+        "cold": None,
+        "beats_best_baseline": None,
+        "steps": [result.extra["steps"] for result, _ in entries],
+        "ended_by": [result.extra["ended_by"] for result, _ in entries],
+        "seconds": float(np.mean([total_seconds(result) for result, _ in entries])),
+    }
+    if cold.any():
+        values = stacked(entries, "HIT@10", cold)
+        row["cold"] = {"HIT@10": float(values.mean()), "interval": interval_over_seeds(values, person[cold])}
+    if other is not None:
+        difference = stacked(entries, "MRR") - stacked(other, "MRR")
+        row["beats_best_baseline"] = {
+            "metric": "MRR",
+            "difference": float(difference.mean()),
+            "interval": interval_over_seeds(difference, person),
+        }
+    return row
+
+
+def total_seconds(result: Result) -> float:
+    """Training time of a measurement, its pretraining included."""
+    pretraining = result.extra["pretraining"]
+    return float(result.extra["seconds"]) + (float(pretraining["seconds"]) if pretraining else 0.0)
+
+
+def contrast(a: list[tuple[Result, Ranks]], b: list[tuple[Result, Ranks]], cold: np.ndarray) -> dict[str, Any]:
+    """Paired difference a - b over seeds and people, for all targets and for cold ones."""
+    person = a[0][1].person
+    found: dict[str, Any] = {}
+    for part, rows in (("all", None), ("cold", cold)):
+        if rows is not None and not rows.any():
+            continue
+        people = person if rows is None else person[rows]
+        for metric in ("HIT@10", "MRR"):
+            values = stacked(a, metric, rows) - stacked(b, metric, rows)
+            found[f"{metric} {part}"] = {
+                "difference": float(values.mean()),
+                "interval": interval_over_seeds(values, people),
+            }
+    return found
+
+
+def add_share(rows: list[dict[str, Any]]) -> None:
+    """Give each row its share of the way from popularity to the oracle in HIT@10, where there is an oracle."""
+    hits = {row["model"]: row["metrics"]["HIT@10"] for row in rows}
+    if "oracle" not in hits:
+        return
+    way = hits["oracle"] - hits["popularity"]
+    for row in rows:
+        row["share_of_the_way"] = (row["metrics"]["HIT@10"] - hits["popularity"]) / way if way > 0 else None

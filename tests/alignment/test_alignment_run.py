@@ -1,0 +1,119 @@
+"""gap, worklist and map of a run: stages as they are meant, documented keys, explained refusals."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import typer.main
+
+from seminar_core.alignment import stages as alignment
+from seminar_core.cli import main
+from seminar_core.errors import UnknownNameError, UnknownRunError
+from seminar_core.model.losses import heldout_items
+from seminar_core.training.runs import load_run
+from tests.tiny_run import make_run
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("alignment"))
+
+
+def answer(capsys, workspace, *words: str) -> dict:
+    main.load_areas()
+    typer.main.get_command(main.app).main(
+        args=[*words, "--json", "--workspace", str(workspace.root)], standalone_mode=False
+    )
+    return json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+
+
+def test_stages_of_a_psu_and_of_the_run_restored_from_it(workspace):
+    assert alignment.stages_of(workspace, "psu") == {"before": ("psu", "before"), "after": ("psu", "best")}
+    of_ranker = alignment.stages_of(workspace, "run")
+    assert of_ranker == {"before": ("psu", "before"), "after": ("psu", "best"), "finetuned": ("run", "best")}
+    assert alignment.open_stage(workspace, "psu").stage == "after"
+
+
+def test_a_film_shows_every_step_once_and_in_order(workspace, monkeypatch):
+    best = alignment.open_stage(workspace, "psu", "best").step
+    same, later = f"step-{best:06d}", f"step-{best + 1:06d}"
+    for kept, frames in (([same, later], [same, later]), ([later], ["best", later])):
+        monkeypatch.setattr(alignment, "checkpoints_of", lambda *_, kept=kept: [*kept, "best"])
+        assert alignment.film_frames(workspace, "run") == frames
+
+
+def test_a_stage_shows_the_models_own_vectors_and_the_items_kept_out(workspace):
+    opened = alignment.open_stage(workspace, "psu", "before")
+    run = load_run(workspace, "psu", stage="before", device="cpu")
+    assert opened.step == 0
+    assert np.array_equal(opened.channels.vectors["T"], run.model.channel_vectors().item[1:, 1])
+    held = heldout_items(run.dataset.n_items, run.config.seed, run.config.objectives.held_out)[1:]
+    assert np.array_equal(opened.heldout, held)
+
+
+def test_a_query_vector_is_of_training_events_only(workspace):
+    opened = alignment.open_stage(workspace, "psu", "before")
+    run = load_run(workspace, "psu", stage="before", device="cpu")
+    store, train_end = run.dataset.store, run.material.split.train_end
+    asked = set()
+    for person in range(store.n_people):
+        life = store.life(person)
+        searched = np.asarray(life.query[: train_end[person]]) > 0
+        asked |= set(np.asarray(life.item[: train_end[person]])[searched].tolist())
+    assert set(opened.channels.rows[opened.channels.present["Q"]].tolist()) == asked
+
+
+def test_gap_answers_the_documented_keys(workspace, capsys):
+    card = answer(capsys, workspace, "gap", "--run", "run", "--stage", "before")
+    assert card["stage"] == "before" and card["n_items"] > 0
+    assert {"A>T", "T>A", "Q>I"} <= set(card["pairs"])
+    figure = card["pairs"]["A>T"]
+    assert set(figure["recall@1"]) == {"value", "random", "n", "interval"}
+    assert {"mean", "p5", "p95", "random", "n", "interval"} == set(figure["paired_cosine"])
+    assert {"effective_rank", "uniformity", "hubness"} <= set(card["channels"]["A"])
+    assert {"modality_classifier_accuracy", "heldout", "encoders"} <= set(card)
+
+
+def test_the_encoders_are_measured_on_the_items_asked_for_and_the_held_out_apart(workspace):
+    opened = alignment.open_stage(workspace, "run", "before")
+    everything = alignment.encoders_card(workspace, opened)
+    raw = alignment.raw_channels(opened.dataset, **everything["encodings"])
+    assert everything["n_items"] == opened.dataset.n_items and everything["heldout"] is None
+    rows = raw.rows[:40]
+    some = alignment.encoders_card(workspace, opened, items=rows, apart=True)
+    assert some["n_items"] == 40 - opened.heldout[:40].sum()
+    both = raw.present["T"] & raw.present["I"] & ~opened.heldout
+    assert some["pairs"]["T>I"]["cka"]["n"] == both[:40].sum()
+
+
+def test_the_worklists_answer_rows_with_reasons(workspace, capsys):
+    rows = answer(capsys, workspace, "worklist", "--run", "psu", "--limit", "5")["rows"]
+    assert len(rows) == 5 and {"id", "title", "disagreement", "reason"} <= set(rows[0])
+    scores = [row["disagreement"] for row in rows]
+    assert scores == sorted(scores, reverse=True) and all(row["reason"] for row in rows)
+    people = answer(capsys, workspace, "worklist", "--run", "psu", "--of", "people")
+    assert people["judged"] + people["left_out"] == load_run(workspace, "psu", device="cpu").dataset.n_people
+
+
+def test_map_writes_coordinates_on_one_joint_layout(workspace, capsys, tmp_path):
+    out = tmp_path / "map.parquet"
+    words = ("map", "--run", "run", "--stages", "before,after,finetuned", "--out", str(out), "--method", "pca")
+    said = answer(capsys, workspace, *words)
+    table = pq.read_table(out).to_pandas()
+    assert list(table.columns) == ["item", "channel", "stage", "x", "y"]
+    assert len(table) == said["points"] == said["of"] and set(table["stage"]) == {"before", "after", "finetuned"}
+    assert 0 <= said["trustworthiness"] <= 1 and said["trustworthiness_n"] > 0 and said["seed"] == 0
+    kept = json.loads((workspace.maps / said["map"] / "map.json").read_text())
+    assert kept["source"]["run"] == "run" and kept["source"]["dataset"] == "tiny"
+
+
+def test_unknown_stages_runs_and_lists_are_named_with_the_known_ones(workspace):
+    with pytest.raises(UnknownNameError, match="after, before"):
+        alignment.open_stage(workspace, "psu", "finetuned")
+    with pytest.raises(UnknownRunError, match="psu"):
+        alignment.gap(workspace, "nothing")
+    with pytest.raises(UnknownNameError, match="items, people"):
+        alignment.worklist(workspace, "psu", of="pictures")
