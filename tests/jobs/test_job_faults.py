@@ -25,7 +25,7 @@ DOUBLE = Path(__file__).with_name("job_double.py")
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = """
 import sys, time
-from seminar_core.training import engines, jobs
+from seminar_core.jobs import engines, control as jobs
 from seminar_core.workspace import Workspace
 from pathlib import Path
 engines.runner_command = lambda job_dir: [sys.executable, {double!r}, str(job_dir), "1"]
