@@ -62,7 +62,7 @@ def test_a_sample_that_is_nowhere(workspace: Workspace, sample_dir: Path) -> Non
 def test_two_processes_open_the_sample_at_once(workspace: Workspace, sample_dir: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from seminar_core.workspace import Workspace\n"
-        "from seminar_core.data.dataset import open_dataset\n"
+        "from seminar_core.data.opening import open_dataset\n"
         "print(open_dataset(Workspace(Path(sys.argv[1])), 'sample').store.n_events)"
     )
     processes = [
