@@ -21,7 +21,7 @@ from seminar_core.training.curves import Curves
 from seminar_core.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
-DOUBLE = ROOT / "tests" / "training" / "job_double.py"
+DOUBLE = ROOT / "tests" / "jobs" / "job_double.py"
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def page(**query: str) -> AppTest:
     return test.run()
 
 
-def wait_for(what: Callable[[], bool], seconds: float = 20) -> None:
+def wait_for(what: Callable[[], bool], seconds: float = 120) -> None:
     until = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < until, "waited in vain"
