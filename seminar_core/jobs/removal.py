@@ -19,7 +19,7 @@ from ..errors import NotReadyError, SeminarError, UnknownDatasetError, UnknownNa
 from ..files import read_json
 from ..training.run_files import existing_run, read_status
 from ..workspace import Workspace, checked_name
-from .control import rows as job_rows
+from . import control as jobs
 from .state import LIVE
 
 KINDS = ("dataset", "run", "map", "checkpoints")
@@ -111,7 +111,7 @@ def refuse_while_used(workspace: Workspace, kind: str, name: str) -> None:
                 f"run {name!r} is being trained by process {status.get('pid')}", hint="wait for it, or stop it first"
             )
     option = {"dataset": ("--dataset", "--name"), "map": ("--out",)}.get(kind, ("--run", "--from"))
-    for job in job_rows(workspace):
+    for job in jobs.rows(workspace):
         words = job["words"]
         used = [w for o, w in zip(words, words[1:], strict=False) if o in option]
         used += [w.partition("=")[2] for w in words if w.partition("=")[0] in option]
