@@ -94,7 +94,7 @@ def first_run(dataset_name: str) -> None:
         if not now.started or now.job is None:
             st.write(
                 "**No trained run yet.** Alignment and Retrieval need one. A small one takes about two minutes: "
-                f"{core.SECONDS['pretrain']} s of pretraining, {core.SECONDS['finetune']} s of finetuning, codebooks "
+                f"pretraining ({core.LIMITS['pretrain'][0]}), finetuning ({core.LIMITS['finetune'][0]}), codebooks "
                 f"trained on {core.ROWS:,} rows. Each step runs outside this page; the next one is started while the "
                 "app is open in a browser, at any station."
             )

@@ -16,10 +16,10 @@ from . import control as jobs
 from .state import LIVE
 
 STEPS = ("pretrain", "finetune", "codebooks")
-SECONDS = {"pretrain": 28, "finetune": 32}  # of training; opening the data and the last evaluation come on top
+LIMITS = {"pretrain": ("steps=250", "seconds=60"), "finetune": ("steps=150", "seconds=60")}
 ROWS = 5_000  # that the codebooks are trained on
 SAYS = {
-    "pretrain": "Pretraining the search unit: next pair, alignment, relevance",
+    "pretrain": "Pretraining the search unit: neighbours, relevance, alignment",
     "finetune": "Finetuning the ranker on it",
     "codebooks": "Training the codebooks and encoding the catalogue",
 }
@@ -62,12 +62,12 @@ def names(dataset: str) -> tuple[str, str]:
 
 
 def words(dataset: str, step: str, budget: tuple[str, ...] | None = None) -> list[str]:
-    """The command line of one step; `budget` are further words of the training steps instead of their `SECONDS`."""
+    """The command line of one step; `budget` are further words of the training steps instead of `LIMITS`."""
     psu, run = names(dataset)
     if step == "codebooks":
         return ["codebooks", "--run", run, "--rows", str(ROWS)]
     own = psu if step == "pretrain" else run
-    limits = ("--set", f"seconds={SECONDS[step]}") if budget is None else budget
+    limits = tuple(w for limit in LIMITS[step] for w in ("--set", limit)) if budget is None else budget
     started_from = () if step == "pretrain" else ("--model", "seminar", "--from", psu)
     return [step, "--dataset", dataset, "--run", own, *started_from, "--overwrite", *limits]
 

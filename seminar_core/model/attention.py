@@ -186,30 +186,45 @@ def _newest_of_ties(best: Tensor, keep: int) -> Tensor:
 
 
 class _KeptSoftmax(torch.autograd.Function):
-    """Softmax of the thresholded rows, differentiated as a softmax of the scores; rows that keep nothing are zero."""
+    """Softmax and log-partition of thresholded rows, differentiated as those of the scores; an empty row is zero."""
 
     @staticmethod
-    def forward(ctx, scores: Tensor, masked: Tensor) -> Tensor:
+    def forward(ctx, scores: Tensor, masked: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.set_materialize_grads(False)
         weights = torch.softmax(masked, -1)
-        empty = masked.amax(-1, keepdim=True) == -math.inf
+        top, place = masked.max(-1, keepdim=True)
+        # The largest weight is exp(largest score - mass), whatever constant the masked row was shifted by.
+        mass = scores.gather(-1, place) - weights.gather(-1, place).log()
+        empty = top == -math.inf
         if not on_cpu(weights) or bool(empty.any()):
             weights.masked_fill_(empty, 0.0)
+            mass.masked_fill_(empty, 0.0)
         ctx.save_for_backward(weights)
-        return weights
+        return weights, mass.squeeze(-1)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor):
+    def backward(ctx, of_weights: Tensor | None, of_mass: Tensor | None):
         (weights,) = ctx.saved_tensors
-        return torch.ops.aten._softmax_backward_data(grad.contiguous(), weights, -1, weights.dtype), None
+        grad = None
+        if of_weights is not None:
+            grad = torch.ops.aten._softmax_backward_data(of_weights.contiguous(), weights, -1, weights.dtype)
+        if of_mass is not None:
+            part = of_mass.unsqueeze(-1)
+            grad = weights * part if grad is None else grad.addcmul_(weights, part)
+        return grad, None
 
 
-def kept_softmax(scores: Tensor, masked: Tensor) -> Tensor:
-    """Attention weights (..., L): they sum to one over the kept events; zero elsewhere and where none is kept.
+def kept_softmax(scores: Tensor, masked: Tensor) -> tuple[Tensor, Tensor]:
+    """Attention weights, and the mass that softmax divides away: how much of the life speaks for the target.
 
     Args:
         scores: (..., L), differentiated.
         masked: the same rows, up to a constant each, minus infinity where not kept.
+
+    Returns:
+        weights (..., L), which sum to one over the kept events and are zero elsewhere and where none is kept; mass
+        (...), the log of the sum of exp(score) over the kept events, zero where none is kept.
     """
     return _KeptSoftmax.apply(scores, masked)
 

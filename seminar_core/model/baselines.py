@@ -26,7 +26,7 @@ from .gsu import (
     SameCategory,
     TopScores,
 )
-from .ranker import Ranker
+from .ranker import SHORT_WINDOW, Ranker
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,9 @@ def build_model(
     item_prior: Tensor | None = None,
     recency: bool | None = None,
     gain: float = 1.0,
+    short_window: int = SHORT_WINDOW,
+    mass: bool = True,
+    likeness: bool = True,
 ) -> Ranker:
     """Compose a model by name; its parameters are drawn from torch's global generator.
 
@@ -97,7 +100,7 @@ def build_model(
         category: (I+1,) category rows, read by sim-hard.
         item_prior: (I+1,) see `Ranker`.
         recency: whether the score has a recency term; None = as the model has it.
-        gain: factor on W^Q and W^K at the start.
+        gain, short_window, mass, likeness: see `Ranker`.
 
     Raises:
         UnknownNameError: `name` is not a model; the message lists the known ones.
@@ -122,6 +125,9 @@ def build_model(
         recency=recency and recipe.scores is not None,
         item_prior=item_prior,
         gain=gain,
+        short_window=short_window,
+        mass=mass,
+        likeness=likeness,
     )
     ranker.linear_first_stage = recipe.linear and not recency
     return ranker

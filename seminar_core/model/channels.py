@@ -7,7 +7,8 @@ initialisation and training never touch, and row 0 of every trainable table stay
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import reduce
 
 import torch
@@ -67,7 +68,8 @@ class Channels(nn.Module):
         text_items: (I+1, Wt) frozen text vectors, or None without the text channel; likewise `image_items`.
         text_present: (I+1,) bool; None = rows that are not all zero; likewise `image_present`.
         text_queries: (Q+1, Wt') frozen vectors of whole queries, or None: tokens alone.
-        embedding_std: standard deviation of id, attribute and token embeddings at the start.
+        embedding_std: standard deviation of attribute and token embeddings at the start.
+        id_std: of id embeddings at the start; None = as the others.
         sparse: give sparse gradients for the id and token tables.
         known_items: (I+1,) bool, false where the id embedding must count as absent (items never trained on).
         disabled: channels left out altogether, as if every event lacked them.
@@ -101,6 +103,7 @@ class Channels(nn.Module):
         image_items: Tensor | None = None,
         image_present: Tensor | None = None,
         embedding_std: float = 0.1,
+        id_std: float | None = None,
         sparse: bool = False,
         known_items: Tensor | None = None,
         disabled: Collection[str] = (),
@@ -114,7 +117,9 @@ class Channels(nn.Module):
         self.enabled = tuple(name for name in CHANNELS if name not in disabled and not absent.get(name, False))
         if not set(self.enabled) & set(ITEM_CHANNELS):
             raise ConfigError(f"no item channel is left of {ITEM_CHANNELS}", hint="disable fewer channels")
-        self._build_attribute(attributes, n_attribute_values, known_items, embedding_std)
+        self.hidden: Tensor | None = None
+        id_std = embedding_std if id_std is None else id_std
+        self._build_attribute(attributes, n_attribute_values, known_items, embedding_std, id_std)
         self._build_query(query_tokens, n_query_tokens, text_queries, embedding_std)
         for channel, name, table, present in (
             ("T", "text", text_items, text_present),
@@ -141,8 +146,10 @@ class Channels(nn.Module):
         nn.init.normal_(linear.weight, std=self.width**-0.5)
         return linear
 
-    def _build_attribute(self, attributes: Tensor | None, values: int, known: Tensor | None, std: float) -> None:
-        self.register_parameter("id_embedding", self._table(self.n_items, std) if "A" in self.enabled else None)
+    def _build_attribute(
+        self, attributes: Tensor | None, values: int, known: Tensor | None, std: float, id_std: float
+    ) -> None:
+        self.register_parameter("id_embedding", self._table(self.n_items, id_std) if "A" in self.enabled else None)
         has_values = "A" in self.enabled and attributes is not None and values > 0
         self.register_parameter("attribute_embedding", self._table(values, std) if has_values else None)
         if "A" not in self.enabled:
@@ -185,7 +192,8 @@ class Channels(nn.Module):
     def attribute(self, rows: Tensor) -> Tensor:
         """Attribute channel: (u,) item rows -> (u, D): item id plus the masked mean of its attribute values."""
         assert self.id_embedding is not None
-        vectors = look_up(self.id_embedding, rows, self.sparse) * self.known_items[rows].unsqueeze(-1)
+        known = self.known_items[rows] if self.hidden is None else self.known_items[rows] & ~self.hidden[rows]
+        vectors = look_up(self.id_embedding, rows, self.sparse) * known.unsqueeze(-1)
         if self.attribute_embedding is not None:
             vectors = vectors + bag_mean(self.attribute_embedding, self.attributes[rows].long())
         return vectors
@@ -194,7 +202,20 @@ class Channels(nn.Module):
         """(...) item rows -> (..., 3) bool in the order of `ITEM_CHANNELS`."""
         never = torch.zeros_like(rows, dtype=torch.bool)
         tables = {"A": "attribute_present", "T": "text_present", "I": "image_present"}
-        return torch.stack([getattr(self, tables[c])[rows] if c in self.enabled else never for c in ITEM_CHANNELS], -1)
+        there = [getattr(self, tables[c])[rows] if c in self.enabled else never for c in ITEM_CHANNELS]
+        if self.hidden is not None and "A" in self.enabled:
+            has_values = never if self.attribute_embedding is None else (self.attributes[rows] != 0).any(-1)
+            there[0] = there[0] & (has_values | ~self.hidden[rows])
+        return torch.stack(there, -1)
+
+    @contextmanager
+    def hiding(self, items: Tensor | None) -> Iterator[None]:
+        """Inside the block the ids of `items` (I+1,) bool count as never learned: content must carry them."""
+        before, self.hidden = self.hidden, items
+        try:
+            yield
+        finally:
+            self.hidden = before
 
     def items(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """(...) item rows -> channel vectors (..., 3, D), exactly zero where absent, and presence (..., 3)."""

@@ -27,30 +27,34 @@ class Attended:
         interest: (B, P, N, D).
         weights: broadcastable to (B, P, N, H, L), or None where the stage has no weight per event.
         features: (B, P, N, F) further inputs of the ranker, or None.
+        mass: (B, P, N, H) log of the sum of exp(score) over the kept events, or None where the stage has no scores.
     """
 
     interest: Tensor
     weights: Tensor | None
     features: Tensor | None = None
+    mass: Tensor | None = None
 
 
 class TargetAttention(nn.Module):
     """Multi-head target attention over the kept events, by the score row that the first stage used."""
 
     n_features = 0
+    has_mass = True
 
     def forward(self, search: Search, selected: Selected, values: HeadValues) -> Attended:
         scores = search.scores if selected.scores is None else selected.scores
         assert scores is not None
         events = search.events.pair if selected.pair is None else selected.pair
-        weights = kept_softmax(scores, selected.mask(scores))
-        return Attended(values(aggregate(weights, events)), weights)
+        weights, mass = kept_softmax(scores, selected.mask(scores))
+        return Attended(values(aggregate(weights, events)), weights, mass=mass)
 
 
 class MeanPooling(nn.Module):
     """The plain mean of the kept events (YouTubeDNN); no target takes part."""
 
     n_features = 0
+    has_mass = False
 
     def forward(self, search: Search, selected: Selected, values: HeadValues) -> Attended:
         kept = selected.kept[:, :, :, 0, :].float()  # (B, P, 1, L)
@@ -73,6 +77,7 @@ class BucketPooling(nn.Module):
     """
 
     n_features = 0
+    has_mass = False
 
     directions: Tensor
 
@@ -113,6 +118,8 @@ class SemanticAttention(nn.Module):
         bins: tiers of the histogram over [-1, 1].
     """
 
+    has_mass = True
+
     def __init__(self, *, bins: int = 20):
         super().__init__()
         self.n_features = bins
@@ -130,6 +137,6 @@ class SemanticAttention(nn.Module):
         kept = selected.kept[:, :, :, 0, :].expand_as(cosine)
         near = cosine.unsqueeze(3)
         logits = search.scores * (self.mix[0] + self.mix[2] * near) + self.mix[1] * near
-        weights = kept_softmax(logits, logits.detach() + selected.masked)
+        weights, mass = kept_softmax(logits, logits.detach() + selected.masked)
         interest = values(aggregate(weights, search.events.pair))
-        return Attended(interest, weights, torch.log1p(self.histogram(cosine, kept)))
+        return Attended(interest, weights, torch.log1p(self.histogram(cosine, kept)), mass)

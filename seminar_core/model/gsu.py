@@ -175,7 +175,7 @@ class OwnProjections(nn.Module):
         kept = shared(keep_best(scores, allowed, self.keep))
         if not self.training:
             return Selected(kept)
-        weights = kept_softmax(scores, hide(scores, allowed))
+        weights, _ = kept_softmax(scores, hide(scores, allowed))
         pooled = torch.bmm(weights.view(b, p * n, -1).to(events.dtype), events).view(b, p, n, d)
         return Selected(kept, auxiliary_logits=self.head(torch.cat([pooled, targets], -1))[..., 0])
 

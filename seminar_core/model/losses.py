@@ -115,3 +115,35 @@ def info_nce(
     if both:
         loss = (loss + torch.logsumexp(logits, 0) - own) / 2
     return masked_mean(loss, valid)
+
+
+def neighbour_loss(
+    pair: Tensor,
+    item: Tensor,
+    valid: Tensor,
+    person: Tensor,
+    rows: Tensor,
+    log_q: Tensor,
+    temperature: Tensor | float,
+) -> Tensor:
+    """InfoNCE of an event with the item of an event shortly after it, corrected for how often each item is drawn.
+
+    Popular items are drawn as negatives in proportion to their popularity q, so log q is taken off their logits
+    (the sampling correction of sampled softmax). Draws of the same person or of the same item are no negatives.
+
+    Args:
+        pair: (m, D) pair vectors of the events.
+        item: (m, D) item vectors of what follows.
+        valid: (m,) bool, rows that take part.
+        person: (m,) whose events they are.
+        rows: (m,) item rows of what follows.
+        log_q: (m,) log-popularity of these items; a constant on all changes nothing.
+        temperature: divides the cosine.
+    """
+    logits = F.normalize(pair.float(), dim=-1) @ F.normalize(item.float(), dim=-1).t() / temperature - log_q
+    blocked = (person.unsqueeze(0) == person.unsqueeze(1)) | (rows.unsqueeze(0) == rows.unsqueeze(1))
+    blocked = blocked | ~(valid.unsqueeze(0) & valid.unsqueeze(1))
+    blocked.fill_diagonal_(False)
+    logits = logits.masked_fill(blocked, -math.inf)
+    own = logits.diagonal()
+    return masked_mean((torch.logsumexp(logits, 1) + torch.logsumexp(logits, 0)) / 2 - own, valid)

@@ -1,9 +1,10 @@
-"""The Pretraining Search Unit (PSU): channels, fusion and target attention trained by three objectives before any
-ranking.
+"""The Pretraining Search Unit (PSU): channels, fusion and target attention trained by objectives before any ranking.
 
 Model layer, seventh step. Source: SEMINAR (arXiv 2407.10714), section 3.2. Departures: the next pair is predicted by
 the same target attention that serves downstream (there is no <EOS> token); alignment has hard targets over distinct
-items, of which a seeded tenth never takes part; relevance is InfoNCE in both directions.
+items, of which a seeded tenth never takes part; relevance is InfoNCE in both directions. An objective of ours,
+`neighbour`, brings an event beside the items that follow it in the same life, with item ids hidden at random, so that
+content carries items whose id was never learned: the motivation of the paper, as an objective.
 """
 
 from __future__ import annotations
@@ -27,13 +28,17 @@ from .fold import channel_vectors, fold, fold_many
 from .fusion import Fusion
 from .gsu import TopScores
 from .lookup import on_cpu
-from .losses import RANKING_LOSSES, first_occurrence, hardest, info_nce, ranking_loss
+from .losses import RANKING_LOSSES, first_occurrence, hardest, info_nce, neighbour_loss, ranking_loss
 from .pieces import in_pieces
 from .search import Encoded, Encoder, Search, begin, compare, fused_tables
 from .tensors import LifeTensors, TargetTensors
 
-OBJECTIVES = ("next_pair", "alignment", "relevance", "masked_attribute", "masked_event")
+EVENT_OBJECTIVES = ("neighbour", "relevance", "masked_event")
+"""Objectives over the events of a batch, called with (life, events, generator)."""
+OBJECTIVES = ("neighbour", "next_pair", "alignment", "relevance", "masked_attribute", "masked_event")
 DEFAULT_OBJECTIVES = {"next_pair": 1.0, "alignment": 1.0, "relevance": 1.0}
+REACH = 16
+NEIGHBOUR_TEMPERATURE = 0.1
 
 
 @dataclass(frozen=True)
@@ -41,14 +46,14 @@ class PSUOutput:
     """One step of pretraining.
 
     Fields:
-        logits: (B, P, N) interest . f(pair).
-        interest: (B, P, N, D).
+        logits: (B, P, N) interest . f(pair); None where the next pair is no objective.
+        interest: (B, P, N, D), likewise.
         losses: each objective that is on, unweighted, by name.
         total: their weighted sum.
     """
 
-    logits: Tensor
-    interest: Tensor
+    logits: Tensor | None
+    interest: Tensor | None
     losses: dict[str, Tensor]
     total: Tensor
 
@@ -69,9 +74,12 @@ class PSU(nn.Module):
         learn_temperature: train it (as a logarithm).
         sample: most items (alignment) and events (relevance) of a batch that one loss compares.
         recency: additive score term in log time since the event.
+        hide_ids: share of item ids that each step hides, drawn anew.
+        popularity: (I+1,) training events of each item, for the correction of `neighbour`; None = all alike.
     """
 
     heldout: Tensor
+    log_q: Tensor
 
     def __init__(
         self,
@@ -90,6 +98,8 @@ class PSU(nn.Module):
         sample: int = 1024,
         recency: bool = False,
         gain: float = 1.0,
+        hide_ids: float = 0.0,
+        popularity: Tensor | None = None,
     ):
         super().__init__()
         for name, weight in objectives.items():
@@ -111,7 +121,9 @@ class PSU(nn.Module):
         self.register_buffer("heldout", held.clone().bool(), persistent=False)
         if next_loss not in RANKING_LOSSES:
             raise UnknownNameError("loss", next_loss, RANKING_LOSSES)
-        self.next_loss, self.sample = next_loss, sample
+        self.next_loss, self.sample, self.hide_ids = next_loss, sample, hide_ids
+        counts = torch.ones(channels.n_items + 1) if popularity is None else torch.as_tensor(popularity).float()
+        self.register_buffer("log_q", counts.clamp(min=1).log(), persistent=False)
         self.hard_negatives, self.in_batch_negatives = hard_negatives, in_batch_negatives
         start = torch.tensor(math.log(temperature))
         if learn_temperature:
@@ -152,19 +164,30 @@ class PSU(nn.Module):
             life, targets: the batch; candidate 0 is the true next pair.
             generator: draws which items and events the sampled losses compare.
         """
-        allowed = None
-        if self.in_batch_negatives:
-            targets, allowed = targets.with_in_batch(self.in_batch_negatives)
-        events, candidates = self.encoder().encode_batch(life, targets)
-        logits, interest = self.logits(life, targets, events, candidates)
+        with self.channels.hiding(self.hidden_ids(generator, life.item.device)):
+            return self._forward(life, targets, generator)
+
+    def hidden_ids(self, generator: torch.Generator | None, device: torch.device) -> Tensor | None:
+        """(I+1,) bool, item ids that this step hides; None where none are."""
+        if not self.hide_ids:
+            return None
+        return torch.rand(self.channels.n_items + 1, generator=generator, device=device) < self.hide_ids
+
+    def _forward(self, life: LifeTensors, targets: TargetTensors, generator: torch.Generator | None) -> PSUOutput:
+        allowed, logits, interest = None, None, None
+        if "next_pair" in self.objectives:
+            if self.in_batch_negatives:
+                targets, allowed = targets.with_in_batch(self.in_batch_negatives)
+            events, candidates = self.encoder().encode_batch(life, targets)
+            logits, interest = self.logits(life, targets, events, candidates)
+        else:
+            events = self.encoder().encode(life.item, life.query)
         losses = {}
         for name in self.objectives:
-            if name == "next_pair":
+            if name == "next_pair" and logits is not None:
                 losses[name] = self.next_pair(logits, targets.valid, allowed)
-            elif name == "relevance":
-                losses[name] = self.relevance(life, events, generator)
-            elif name == "masked_event":
-                losses[name] = self.masked_event(life, events, generator)
+            elif name in EVENT_OBJECTIVES:
+                losses[name] = getattr(self, name)(life, events, generator)
         if {"alignment", "masked_attribute"} & set(self.objectives):
             rows, first = self.sampled_items(life, targets, generator)
             vectors, present = self.channels.items(rows)
@@ -172,7 +195,7 @@ class PSU(nn.Module):
                 losses["alignment"] = self.alignment(rows, vectors, present, first)
             if "masked_attribute" in self.objectives:
                 losses["masked_attribute"] = self.masked_attribute(rows, vectors, present, first)
-        total = sum((self.objectives[name] * loss for name, loss in losses.items()), logits.new_zeros(()))
+        total = sum((self.objectives[name] * loss for name, loss in losses.items()), events.pair.new_zeros(()))
         return PSUOutput(logits, interest, losses, total)
 
     def logits(
@@ -249,6 +272,29 @@ class PSU(nn.Module):
         rows = life.item.reshape(-1)[place]
         return info_nce(query, item, has_query[place] & (rows != 0), rows, self.log_temperature.exp())
 
+    def neighbour(self, life: LifeTensors, events: Encoded, generator: torch.Generator | None) -> Tensor:
+        """L_neighbour: an event's pair beside the item of an event 1 to `REACH` later in the same life."""
+        length, width = life.item.shape[1], self.channels.width
+        device = life.item.device
+        last = life.valid.sum(1) - 1  # (B,)
+        place = torch.arange(length, device=device)
+        usable = ((place < last.unsqueeze(1)) & (life.item != 0)).reshape(-1)
+        key = torch.rand(len(usable), generator=generator, device=device) + usable
+        drawn = key.topk(min(self.sample, len(key)), sorted=False).indices
+        person = drawn // length
+        ahead = torch.randint(1, REACH + 1, (len(drawn),), generator=generator, device=device)
+        later = torch.minimum(drawn % length + ahead, last[person].clamp(min=0)) + person * length
+        rows = life.item.reshape(-1)[later]
+        return neighbour_loss(
+            events.pair.reshape(-1, width)[drawn],
+            events.item.reshape(-1, width)[later],
+            usable[drawn] & (rows != 0),
+            person,
+            rows,
+            self.log_q[rows],
+            NEIGHBOUR_TEMPERATURE,
+        )
+
     def masked_attribute(self, rows: Tensor, vectors: Tensor, present: Tensor, first: Tensor) -> Tensor:
         """Predict an item's first attribute value from its text and image; other items' values are the negatives."""
         if self.channels.attribute_embedding is None:
@@ -274,7 +320,7 @@ class PSU(nn.Module):
         allowed = life.valid & (torch.arange(length, device=pair.device) != hidden.unsqueeze(1))
         scores = self.score(candidates, pair)
         best = keep_best(scores, allowed[:, None, None, None, :], self.gsu.keep)
-        interest = self.values(aggregate(kept_softmax(scores, best), pair))
+        interest = self.values(aggregate(kept_softmax(scores, best)[0], pair))
         logits = (interest * candidates).sum(-1)  # (B, 1, N)
         item = life.item[torch.arange(b, device=pair.device), hidden]
         differs = torch.cat([torch.ones_like(item, dtype=torch.bool).unsqueeze(1), item[other] != item.unsqueeze(1)], 1)

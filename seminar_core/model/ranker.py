@@ -1,9 +1,11 @@
 """The downstream network: restored channels, projections G, fusion, a first and a second stage, and an MLP.
 
 Model layer, last step: a life and candidates in, one logit per candidate and task out. Source: SEMINAR (arXiv
-2407.10714), section 3.4. One class serves every model; `baselines.build_model` composes it. Departures: each task's
-logit adds a learned multiple of interest . f(target), the PSU's own logit, so that a restored ranker starts from the
-PSU's order; an optional prior (log training count of an item) enters the first task's logit, for every model alike.
+2407.10714), section 3.4. One class serves every model; `baselines.build_model` composes it. Departures, for every model
+alike: each task's logit adds a learned multiple of interest . f(target), the PSU's own logit, so that a restored ranker
+starts from the PSU's order; a short-term branch stands beside the long-term search; how much speaks for the target (the
+mass of both attentions, the likeness of recent events) enters the first task's logit beside what it says; so does an
+optional prior (log training count of an item).
 """
 
 from __future__ import annotations
@@ -28,9 +30,15 @@ from .losses import label_loss, ranking_loss, softmax_loss
 from .pieces import in_pieces
 from .psu import PSU
 from .search import Encoded, Encoder, Search, begin, compare, fused_tables
+from .short_term import TEMPERATURES, Recent, ShortTerm
 from .tensors import LifeTensors, TargetTensors
 
 N_CONTEXT = 4
+MASS_SCALE = 5.0  # log-sums over lives are of this order
+SHORT_WINDOW = 50
+PARTS = ("long", "short", "direct", "prior", "mlp")
+"""What adds up to the logit that ranks: the long-term and the short-term branch (match with the target, and mass), the
+direct likeness of recent events to the target's item, the popularity prior, and the network over all of it."""
 NEXT_TASK, LABEL_TASK = 0, 1
 """Places of the logits: what comes next, which ranks, and the label that the data gives an event."""
 
@@ -83,6 +91,10 @@ class Ranker(nn.Module):
         scores: None for a model without target attention, else "pair" or "item", which vectors it compares.
         recency: additive score term in log time since the event.
         item_prior: (I+1,) log-popularity or the like, added to the logit with a learned factor; None = none.
+        gain: factor on W^Q and W^K at the start.
+        short_window: newest events that the short-term branch reads; 0 = no such branch.
+        mass: let the log-partition of both attentions reach the logit.
+        likeness: let the cosines of recent events with the target's item reach the logit.
     """
 
     item_prior: Tensor
@@ -101,6 +113,9 @@ class Ranker(nn.Module):
         recency: bool = False,
         item_prior: Tensor | None = None,
         gain: float = 1.0,
+        short_window: int = SHORT_WINDOW,
+        mass: bool = True,
+        likeness: bool = True,
     ):
         super().__init__()
         width = channels.width
@@ -110,11 +125,20 @@ class Ranker(nn.Module):
         self.score = None if scores is None else TargetScore(width=width, heads=heads, recency=recency, gain=gain)
         self.values = HeadValues(width=width, heads=heads)
         self.heads, self.tasks = heads, tasks
+        self.short = ShortTerm(width=width, heads=heads, window=short_window, gain=gain) if short_window else None
+        recent = self.short is not None
+        self.mass_scale = nn.Parameter(torch.zeros(heads)) if mass and esu.has_mass else None
+        self.short_match_scale = nn.Parameter(torch.ones(())) if recent else None
+        self.short_mass_scale = nn.Parameter(torch.full((heads,), 0.5 / heads)) if recent and mass else None
+        kinds = len(TEMPERATURES)
+        self.likeness_scale = nn.Parameter(torch.full((kinds,), 0.7 / kinds)) if recent and likeness else None
+        inputs = 2 * width + N_CONTEXT + int(esu.n_features) + width * recent  # type: ignore[arg-type]
+        inputs += sum(0 if part is None else len(part) for part in self._amount_scales())
         last = nn.Linear(hidden // 2, tasks)
         nn.init.normal_(last.weight, std=0.01)
         nn.init.zeros_(last.bias)
         self.mlp = nn.Sequential(
-            nn.Linear(2 * width + N_CONTEXT + esu.n_features, hidden),  # type: ignore[arg-type, operator]
+            nn.Linear(inputs, hidden),
             nn.ReLU(),
             nn.Linear(hidden, hidden // 2),
             nn.ReLU(),
@@ -157,7 +181,7 @@ class Ranker(nn.Module):
             selected = self.gsu(search)
             attended = self.esu(search, selected, self.values)
             more = () if selected.auxiliary_logits is None else (selected.auxiliary_logits,)
-            return (self.logits(search, attended), attended.interest, *more)
+            return (self.logits(search, attended, self.recent(search)), attended.interest, *more)
 
         events, candidates = encoder.encode_batch(life, targets)
         logits, interest, *more = in_pieces(look, life, targets, events, candidates, self.heads, self.cells)
@@ -195,21 +219,56 @@ class Ranker(nn.Module):
             losses["label"] = label_loss(logits, labelled.label, labelled.valid)
         return losses
 
-    def logits(self, search: Search, attended: Attended) -> Tensor:
-        """(B, P, N) or (B, P, N, tasks) from what was attended to."""
-        target = search.candidates.pair
-        inputs = [attended.interest, target, context_features(search, attended)]
+    def recent(self, search: Search) -> Recent | None:
+        """What the short-term branch says, None for a model without one."""
+        return None if self.short is None else self.short(search)
+
+    def _amount_scales(self) -> tuple[nn.Parameter | None, nn.Parameter | None, nn.Parameter | None]:
+        """Learned factors of how much speaks for a target: long mass (H,), short mass (H,), likeness (3,)."""
+        return self.mass_scale, self.short_mass_scale, self.likeness_scale
+
+    def network(self, search: Search, attended: Attended, recent: Recent | None) -> Tensor:
+        """(B, P, N, tasks) of the MLP alone."""
+        inputs = [attended.interest, search.candidates.pair, context_features(search, attended)]
         if attended.features is not None:
             inputs.append(attended.features)
-        logits = self.mlp(torch.cat(inputs, -1)).float()  # (B, P, N, tasks)
-        match = (attended.interest * target).sum(-1).float()
-        direct = self.match_scale * match
+        if recent is not None:
+            inputs.append(recent.interest)
+        amounts = (attended.mass, None, None) if recent is None else (attended.mass, recent.mass, recent.likeness)
+        for scale, amount in zip(self._amount_scales(), amounts, strict=True):
+            if scale is not None and amount is not None:
+                inputs.append(amount / MASS_SCALE)
+        return self.mlp(torch.cat(inputs, -1)).float()
+
+    def parts(
+        self, search: Search, attended: Attended, recent: Recent | None, network: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """The terms of the logit that ranks, each (B, P, N), by the names of `PARTS`; they add up to it."""
+        target = search.candidates.pair
+        zero = torch.zeros(target.shape[:-1], device=target.device)
+        found = dict.fromkeys(PARTS, zero)
+        found["mlp"] = (self.network(search, attended, recent) if network is None else network)[..., 0]
+        found["long"] = self.match_scale * match(attended.interest, target)
+        if self.mass_scale is not None and attended.mass is not None:
+            found["long"] = found["long"] + attended.mass @ self.mass_scale
+        if recent is not None and self.short_match_scale is not None:
+            found["short"] = self.short_match_scale * match(recent.interest, target)
+            if self.short_mass_scale is not None:
+                found["short"] = found["short"] + recent.mass @ self.short_mass_scale
+            if self.likeness_scale is not None:
+                found["direct"] = recent.likeness @ self.likeness_scale
         if self.prior_scale is not None:
-            direct = direct + self.prior_scale * self.item_prior[search.targets.item]
+            found["prior"] = self.prior_scale * self.item_prior[search.targets.item]
+        return found
+
+    def logits(self, search: Search, attended: Attended, recent: Recent | None) -> Tensor:
+        """(B, P, N) or (B, P, N, tasks) from what both branches found."""
+        network = self.network(search, attended, recent)
+        first = torch.stack(list(self.parts(search, attended, recent, network).values())).sum(0)
         if self.further_scale is None:
-            return logits[..., 0] + direct
-        further = self.further_scale * match.unsqueeze(-1)  # (B, P, N, tasks - 1)
-        return logits + torch.cat([direct.unsqueeze(-1), further], -1)
+            return first
+        further = self.further_scale * match(attended.interest, search.candidates.pair).unsqueeze(-1)
+        return torch.cat([first.unsqueeze(-1), network[..., 1:] + further], -1)
 
     @torch.no_grad()
     def inspect(self, life: LifeTensors, targets: TargetTensors) -> Inspection:
@@ -220,12 +279,13 @@ class Ranker(nn.Module):
         shape = (*targets.item.shape, self.heads, life.item.shape[1])
         scores = search.scores if selected.scores is None else selected.scores
         weights = None if attended.weights is None else attended.weights.expand(shape)
-        return Inspection(
-            scores, selected.kept.expand(shape), weights, attended.interest, self.logits(search, attended)
-        )
+        logits = self.logits(search, attended, self.recent(search))
+        return Inspection(scores, selected.kept.expand(shape), weights, attended.interest, logits)
 
     def restore(self, psu: PSU) -> list[str]:
         """Copy every parameter of `psu` that this model has a place for; the MLP and G stay new.
+
+        The short-term branch begins with the same W^Q, W^K, W^V and W^O.
 
         Returns:
             names of the PSU's tensors that were copied.
@@ -250,6 +310,9 @@ class Ranker(nn.Module):
                 )
             own[name].copy_(value)
             copied.append(name)
+        if self.short is not None:
+            for name in ("score.query", "score.key", "values.value", "values.output"):
+                own[f"short.{name}"].copy_(psu.get_parameter(name))
         return copied
 
     def channel_vectors(self) -> ChannelVectors:
@@ -275,6 +338,11 @@ class Ranker(nn.Module):
         ):
             for parameter in part:
                 parameter.requires_grad_(not frozen)
+
+
+def match(interest: Tensor, target: Tensor) -> Tensor:
+    """interest . f(target): (..., D) both -> (...) float32."""
+    return (interest * target).sum(-1).float()
 
 
 @torch.no_grad()

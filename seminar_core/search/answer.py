@@ -82,6 +82,7 @@ def answer(study: Study, found: Trace) -> dict[str, Any]:
         "interest_error": interest_error(found),
         "logit_exact": found.exact.outcome.logit,
         "logit_approx": found.approx.outcome.logit,
+        "logit_parts": {"exact": found.exact.outcome.parts, "approx": found.approx.outcome.parts},
         "bytes_per_event": found.bytes_per_event,
         "latency_us": {"exact": found.exact.latency_us, "approx": found.approx.latency_us},
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -378,7 +378,7 @@ def _outcome(
     )
     if question.head is None:
         return found
-    return Outcome(found.weights[question.head : question.head + 1], found.interest, found.logit)
+    return replace(found, weights=found.weights[question.head : question.head + 1])
 
 
 def _latency(search: Callable[[], object]) -> float:

@@ -100,6 +100,7 @@ def channel_arrays(material: Material, config: ModelConfig) -> dict[str, Any]:
         "image_items": tensor(encodings.image_items),
         "image_present": tensor(encodings.image_items_present),
         "embedding_std": config.embedding_std,
+        "id_std": config.id_std,
         "sparse": config.sparse,
         "known_items": tensor(material.trained > 0),
         "disabled": tuple(config.disabled),
@@ -125,6 +126,8 @@ def build_psu(material: Material, config: ModelConfig, objectives: ObjectiveConf
         sample=objectives.sample,
         recency=config.recency == "on",
         gain=config.gain,
+        hide_ids=objectives.hide_ids,
+        popularity=torch.from_numpy(material.trained),
     )
 
 
@@ -148,6 +151,9 @@ def build_ranker(material: Material, name: str, config: ModelConfig, seed: int, 
         item_prior=torch.from_numpy(popularity_prior(material.trained)) if config.prior else None,
         recency={"model": None, "on": True, "off": False}[config.recency],
         gain=config.gain,
+        short_window=config.short_window,
+        mass=config.mass,
+        likeness=config.likeness,
     )
 
 
@@ -298,7 +304,7 @@ def optimisers(model: nn.Module, config: OptimiserConfig, *, sparse: bool, devic
     table_ids = {id(p) for _, p in tables}
     scattered = [p for name, p in tables if sparse and not name.endswith("attribute_embedding")]
     scattered_ids = {id(p) for p in scattered}
-    values = [p for name, p in named if name.startswith("values.")]
+    values = [p for name, p in named if name.startswith(("values.", "short.values."))]
     value_ids = {id(p) for p in values}
     rest = [p for _, p in named if id(p) not in table_ids | value_ids]
     dense = [p for _, p in tables if id(p) not in scattered_ids]

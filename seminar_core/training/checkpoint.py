@@ -172,6 +172,11 @@ def put_weights(tensors: Mapping[str, Tensor], model: nn.Module, origin: str) ->
         ShapeError: they do not fit.
     """
     own = model.state_dict()
+    if "short_match_scale" in own and "short_match_scale" not in tensors:
+        raise ShapeError(
+            f"checkpoint {origin} has no short-term branch: it was made by version 0.1, whose rankers had none",
+            hint="train the run again (the same command), or set short_window = 0 in a new training to go without",
+        )
     for name, value in tensors.items():
         if name in own and own[name].shape != value.shape:
             raise ShapeError(

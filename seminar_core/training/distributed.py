@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ..model.losses import weighted_sum
-from ..model.psu import PSU
+from ..model.psu import EVENT_OBJECTIVES, PSU
 from ..model.ranker import Ranker
 from ..model.search import Encoded
 from ..model.tensors import LifeTensors, TargetTensors
@@ -90,23 +90,29 @@ class SharedPSU(nn.Module):
             life, targets: the whole batch, the same in every process.
             generator: in the same state in every process.
         """
+        with self.psu.channels.hiding(self.psu.hidden_ids(generator, life.item.device)):
+            return self._forward(life, targets, generator)
+
+    def _forward(
+        self, life: LifeTensors, targets: TargetTensors, generator: torch.Generator | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         psu, part = self.psu, self.group.share(len(life.item))
         allowed = None
         if psu.in_batch_negatives:  # ids only: drawn from the whole batch before it is shared out
             targets, allowed = targets.with_in_batch(psu.in_batch_negatives)
             allowed = allowed[part]
         mine, lives = targets.rows(part), life.rows(part)
-        events, candidates = psu.encoder().encode_batch(lives, mine)
-        logits, _ = psu.logits(lives, mine, events, candidates)
-        seen = (life, gather_events(events)) if self.gather else (lives, events)
         losses: dict[str, Tensor] = {}
+        if "next_pair" in psu.objectives:
+            events, candidates = psu.encoder().encode_batch(lives, mine)
+            logits, _ = psu.logits(lives, mine, events, candidates)
+            losses["next_pair"] = psu.next_pair(logits, mine.valid, allowed) * weight(mine, targets, self.group)
+        else:
+            events = psu.encoder().encode(lives.item, lives.query)
+        seen = (life, gather_events(events)) if self.gather else (lives, events)
         for name in psu.objectives:
-            if name == "next_pair":
-                losses[name] = psu.next_pair(logits, mine.valid, allowed) * weight(mine, targets, self.group)
-            elif name == "relevance":
-                losses[name] = psu.relevance(*seen, generator)
-            elif name == "masked_event":
-                losses[name] = psu.masked_event(*seen, generator)
+            if name in EVENT_OBJECTIVES:
+                losses[name] = getattr(psu, name)(*seen, generator)
         if {"alignment", "masked_attribute"} & set(psu.objectives):
             ids = (life, targets) if self.gather else (lives, mine)
             rows, first = psu.sampled_items(*ids, generator)
@@ -115,7 +121,7 @@ class SharedPSU(nn.Module):
                 losses["alignment"] = psu.alignment(rows, vectors, present, first)
             if "masked_attribute" in psu.objectives:
                 losses["masked_attribute"] = psu.masked_attribute(rows, vectors, present, first)
-        total = sum((psu.objectives[name] * loss for name, loss in losses.items()), logits.new_zeros(()))
+        total = sum((psu.objectives[name] * loss for name, loss in losses.items()), events.pair.new_zeros(()))
         return total, losses
 
     def item_vectors(self, rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -101,6 +101,7 @@ def ranker_task(
         bfloat16=uses_bfloat16(config.optimiser, device),
         clip=config.optimiser.clip,
         group=group,
+        rate=config.optimiser.rate,
     )
 
 

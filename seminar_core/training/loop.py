@@ -84,6 +84,7 @@ class Task:
         bfloat16: whether products run in bfloat16.
         clip: largest gradient norm, 0 = none.
         group: the processes that share every step, None for one alone; the losses are then this process's share.
+        rate: (step, steps in all) -> factor on the optimisers' learning rates.
     """
 
     model: nn.Module
@@ -96,6 +97,7 @@ class Task:
     bfloat16: bool = False
     clip: float = 0.0
     group: Group | None = None
+    rate: Callable[[int, int], float] = lambda step, steps: 1.0
 
     @property
     def writes(self) -> bool:
@@ -292,7 +294,10 @@ class Loop:
             nn.utils.clip_grad_norm_(dense, task.clip, foreach=True)
         if kind == "cpu" and task.group is None and not math.isfinite(float(losses.total.detach())):
             self._diverged({"total": float(losses.total.detach())}, step)
+        factor = task.rate(step, self.budget.steps)
         for optimiser in task.optimisers:
+            for part in optimiser.param_groups:
+                part["lr"] = part.setdefault("initial_lr", part["lr"]) * factor
             optimiser.step()
         self.counters.examples += losses.examples
         return {"total": losses.total.detach(), **{name: part.detach() for name, part in losses.parts.items()}}

@@ -66,6 +66,7 @@ def psu_task(material: Material, config: PretrainConfig, device: str, group: Gro
         bfloat16=uses_bfloat16(config.optimiser, device),
         clip=config.optimiser.clip,
         group=group,
+        rate=config.optimiser.rate,
     )
 
 
@@ -121,7 +122,7 @@ def _pretrain(
     task = psu_task(material, config, device, group)
     outcome, path = carry_out(workspace, card, task, config.budget, orders)
     counters = outcome.counters
-    parts = {name: counters.losses.get(name) for name in ("next_pair", "alignment", "relevance")}
+    parts = {name: counters.losses.get(name) for name in ("neighbour", "next_pair", "alignment", "relevance")}
     extras = {name: value for name, value in counters.losses.items() if name not in (*parts, "total")}
     return record_answer(
         path,

@@ -62,13 +62,17 @@ class ModelConfig:
         width: D, a multiple of heads.
         heads: H.
         keep: K, events the first stage keeps per head.
-        embedding_std: standard deviation of freshly initialised embeddings.
+        embedding_std: standard deviation of freshly initialised attribute and token embeddings.
+        id_std: of freshly initialised item ids.
         query_absent: "item" fuses an event without a query from its item alone; "zero" is the paper's behaviour.
         item_absent: "keep" leaves the share of an absent item channel empty; "renormalise" scales the others up.
         alpha: weight of the query in a pair.
         learn_alpha: whether alpha is trained.
         recency: "model" as the model has it (TWIN does), "on" or "off": log time since the event as a score term.
         gain: factor on the attention's matrices at the start.
+        short_window: newest events that the ranker's short-term branch reads; 0 leaves the branch out.
+        mass: whether the log-partition of both attentions (how much speaks for a target) reaches the logit.
+        likeness: whether the cosines of recent events with the target's item reach the logit.
         hidden: width of the ranker's MLP.
         prior: whether the log of an item's training count enters the ranker's logit with a learned factor.
         disabled: channels left out altogether, a string such as "Q" or "TI" (the ablations).
@@ -79,19 +83,24 @@ class ModelConfig:
     heads: int = 4
     keep: int = 50
     embedding_std: float = 0.1
+    id_std: float = 0.02
     query_absent: str = "item"
     item_absent: str = "keep"
     alpha: float = 0.5
     learn_alpha: bool = False
     recency: str = "model"
-    gain: float = 3.0
+    gain: float = 8.0
+    short_window: int = 50
+    mass: bool = True
+    likeness: bool = True
     hidden: int = 128
     prior: bool = True
     disabled: str = ""
     sparse: bool = False
 
     def __post_init__(self) -> None:
-        require_positive(self, "width", "heads", "keep", "embedding_std", "hidden", "gain")
+        require_positive(self, "width", "heads", "keep", "embedding_std", "id_std", "hidden", "gain")
+        require(self.short_window >= 0, "short_window", self.short_window, "zero or more")
         require(self.width % self.heads == 0, "width", self.width, f"a multiple of heads = {self.heads}")
         require_one_of(self, "query_absent", ("item", "zero"))
         require_one_of(self, "item_absent", ("keep", "renormalise"))
@@ -139,14 +148,18 @@ class OptimiserConfig:
         learning_rate: of projections, attention and MLP.
         embedding_learning_rate: of embedding tables.
         value_learning_rate: of W^V and W^O, which begin as the identity; 0 leaves them there.
+        warmup: steps over which all rates rise from zero.
+        final_rate: share of the rates that is left at the last step, reached in a straight line; 1 = no decay.
         weight_decay: decoupled, on everything but embedding tables.
         clip: largest gradient norm; 0 = no clipping.
         precision: "auto" is bfloat16 autocast on CUDA and float32 on the CPU.
     """
 
-    learning_rate: float = 2e-3
-    embedding_learning_rate: float = 2e-3
-    value_learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
+    embedding_learning_rate: float = 4e-3
+    value_learning_rate: float = 4e-3
+    warmup: int = 10
+    final_rate: float = 0.02
     weight_decay: float = 0.0
     clip: float = 5.0
     precision: str = "auto"
@@ -155,7 +168,15 @@ class OptimiserConfig:
         require_positive(self, "learning_rate", "embedding_learning_rate")
         for name in ("value_learning_rate", "weight_decay", "clip"):
             require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), "zero or more")
+        require(self.warmup >= 0, "warmup", self.warmup, "zero or more")
+        require(0 < self.final_rate <= 1, "final_rate", self.final_rate, "above 0 and at most 1")
         require_one_of(self, "precision", PRECISIONS)
+
+    def rate(self, step: int, steps: int) -> float:
+        """Factor on the learning rates at step number `step` of a training of `steps`."""
+        rise = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
+        done = min(step / max(steps - 1, 1), 1.0)
+        return rise * (1 - (1 - self.final_rate) * done)
 
 
 @dataclass(frozen=True)
@@ -173,8 +194,8 @@ class BudgetConfig:
             film of the alignment map (0 = none; ignored where `keep_every` says which).
     """
 
-    steps: int = 300
-    seconds: float = 60.0
+    steps: int = 250
+    seconds: float = 90.0
     evaluate_every: int = 50
     patience: int = 6
     validation_people: int = 150
@@ -201,6 +222,7 @@ class ObjectiveConfig:
     """Weights of the pretraining objectives; zero switches one off.
 
     Fields:
+        neighbour: an event beside the items that follow it in the same life.
         next_pair: the next query-item pair.
         alignment: alignment of the item channels.
         relevance: relevance of a query to its item.
@@ -212,10 +234,12 @@ class ObjectiveConfig:
         in_batch_negatives: further rivals of the next pair: the positives of that many other lives of the batch.
         held_out: seeded share of items that never enter alignment.
         sample: most items or events of a batch that one loss compares.
+        hide_ids: share of item ids that each step hides, so that content carries an item without them.
     """
 
-    next_pair: float = 1.0
-    alignment: float = 0.5
+    neighbour: float = 1.0
+    next_pair: float = 0.0
+    alignment: float = 0.1
     relevance: float = 0.5
     masked_attribute: float = 0.0
     masked_event: float = 0.0
@@ -226,20 +250,21 @@ class ObjectiveConfig:
     in_batch_negatives: int = 0
     held_out: float = 0.1
     sample: int = 512
+    hide_ids: float = 0.3
 
     def __post_init__(self) -> None:
         for name, value in self.weights().items():
             require(0 <= value < math.inf, name, value, "zero or more")
-        require(any(self.weights().values()), "next_pair", self.next_pair, "above zero: all objectives are off")
+        require(any(self.weights().values()), "neighbour", self.neighbour, "above zero: all objectives are off")
         require_positive(self, "temperature", "sample")
         for name in ("hard_negatives", "in_batch_negatives"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "zero or more")
         require_one_of(self, "next_loss", LOSSES)
-        require_share(self, "held_out")
+        require_share(self, "held_out", "hide_ids")
 
     def weights(self) -> dict[str, float]:
         """Objective -> weight, zeros included."""
-        names = ("next_pair", "alignment", "relevance", "masked_attribute", "masked_event")
+        names = ("neighbour", "next_pair", "alignment", "relevance", "masked_attribute", "masked_event")
         return {name: getattr(self, name) for name in names}
 
 
@@ -295,7 +320,7 @@ class PretrainConfig:
     batches: BatchConfig = field(default_factory=lambda: BatchConfig(hide_query=0.0))
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     objectives: ObjectiveConfig = field(default_factory=ObjectiveConfig)
-    budget: BudgetConfig = field(default_factory=lambda: BudgetConfig(steps=200, frames=6))
+    budget: BudgetConfig = field(default_factory=lambda: BudgetConfig(steps=400, frames=6))
     encoders: EncoderConfig = field(default_factory=EncoderConfig)
     split: str = "position"
     seed: int = 0

@@ -34,9 +34,10 @@ def until_it_rests(workspace: Workspace, budget: tuple[str, ...] | None, seconds
     return now
 
 
-def test_the_steps_are_bounded_by_seconds_and_a_budget_replaces_that():
+def test_the_steps_are_bounded_and_a_budget_replaces_that():
     pretrain, finetune, codebooks = (first_run.words("sample", step) for step in first_run.STEPS)
-    assert pretrain[-2:] == ["--set", "seconds=28"] and finetune[-2:] == ["--set", "seconds=32"]
+    assert pretrain[-4:] == ["--set", "steps=250", "--set", "seconds=60"]
+    assert finetune[-4:] == ["--set", "steps=150", "--set", "seconds=60"]
     assert finetune[finetune.index("--from") + 1] == pretrain[pretrain.index("--run") + 1] == "sample-first-psu"
     assert codebooks == ["codebooks", "--run", "sample-first", "--rows", "5000"]
     assert first_run.words("sample", "pretrain", TINY)[-len(TINY) :] == list(TINY)

@@ -131,8 +131,11 @@ def test_weights_sum_to_one_over_what_is_kept_and_are_zero_elsewhere():
     visible = torch.tensor([[9, 4], [2, 0], [1, 9]])
     allowed = visible_mask(torch.ones(3, 9, dtype=torch.bool), visible)[:, :, None, None, :]
     best = keep_best(scores, allowed, 3)
-    weights = kept_softmax(scores, best)
+    weights, mass = kept_softmax(scores, best)
     total = weights.sum(-1)
+    kept = torch.where(best > -math.inf, scores, -math.inf)
+    assert torch.allclose(mass[visible > 0], torch.logsumexp(kept, -1)[visible > 0], atol=1e-6)
+    assert not mass[visible == 0].any()
     assert torch.allclose(total[visible > 0], torch.tensor(1.0)) and not total[visible == 0].any()
     assert not weights[best == -math.inf].any() and torch.isfinite(weights).all()
     loop = torch.softmax(torch.where(best > -math.inf, scores, -math.inf), -1)
@@ -142,17 +145,21 @@ def test_weights_sum_to_one_over_what_is_kept_and_are_zero_elsewhere():
 def test_gradients_of_the_kept_softmax_equal_torchs_own():
     scores = torch.randn(2, 1, 2, 2, 8, requires_grad=True)
     best = keep_best(scores, torch.ones(2, 1, 1, 1, 8, dtype=torch.bool), 3)
-    outer = torch.randn(2, 1, 2, 2, 8)
-    (kept_softmax(scores, best) * outer).sum().backward()
-    ours, scores.grad = scores.grad, None
-    (torch.softmax(scores.masked_fill(best == -math.inf, -math.inf), -1) * outer).sum().backward()
-    assert torch.allclose(ours, scores.grad, atol=1e-6)
+    outer, of_mass = torch.randn(2, 1, 2, 2, 8), torch.randn(2, 1, 2, 2)
+    kept = scores.masked_fill(best == -math.inf, -math.inf)
+    for with_weights, with_mass in ((1, 0), (0, 1), (1, 1)):
+        weights, mass = kept_softmax(scores, best)
+        terms = [(weights * outer).sum()] * with_weights + [(mass * of_mass).sum()] * with_mass
+        ours = torch.autograd.grad(sum(terms), scores)[0]
+        terms = [(torch.softmax(kept, -1) * outer).sum()] * with_weights
+        terms += [(torch.logsumexp(kept, -1) * of_mass).sum()] * with_mass
+        assert torch.allclose(ours, torch.autograd.grad(sum(terms), scores, retain_graph=True)[0], atol=1e-6)
 
 
 def test_a_row_of_nan_is_not_hidden():
     scores = torch.full((1, 1, 1, 1, 6), math.nan)
     best = keep_best(scores, torch.ones(1, 1, 1, 1, 6, dtype=torch.bool), 2)
-    assert kept_softmax(scores, best).isnan().all()
+    assert kept_softmax(scores, best)[0].isnan().all()
 
 
 def test_hiding_copies_nothing_when_everything_is_allowed():

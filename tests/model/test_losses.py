@@ -14,6 +14,7 @@ from seminar_core.model.losses import (
     info_nce,
     label_loss,
     masked_mean,
+    neighbour_loss,
     ranking_loss,
     softmax_loss,
 )
@@ -158,3 +159,26 @@ def test_held_out_items_are_a_seeded_tenth_without_row_zero():
 
 def test_first_occurrence_marks_each_value_once():
     assert first_occurrence(torch.tensor([4, 2, 4, 4, 2, 9])).tolist() == [True, True, False, False, False, True]
+
+
+def test_the_neighbour_loss_equals_a_double_loop():
+    torch.manual_seed(3)
+    pair, item, log_q = torch.randn(9, 4), torch.randn(9, 4), torch.randn(9)
+    person, rows = torch.tensor([0, 0, 1, 1, 2, 2, 3, 3, 4]), torch.tensor([5, 6, 7, 5, 8, 9, 9, 3, 2])
+    valid = torch.tensor([True] * 7 + [False, True])
+    losses = []
+
+    def logit(a: int, b: int) -> float:
+        return float(torch.cosine_similarity(pair[a], item[b], 0)) / 0.1 - float(log_q[b])
+
+    for i in range(9):
+        if not valid[i]:
+            continue
+        others = [j for j in range(9) if valid[j] and person[j] != person[i] and rows[j] != rows[i]]
+        ahead = math.log(sum(math.exp(logit(i, j)) for j in [i, *others])) - logit(i, i)
+        back = math.log(sum(math.exp(logit(j, i)) for j in [i, *others])) - logit(i, i)
+        losses.append((ahead + back) / 2)
+    found = neighbour_loss(pair, item, valid, person, rows, log_q, 0.1)
+    assert math.isclose(float(found), sum(losses) / len(losses), rel_tol=1e-4)
+    shifted = neighbour_loss(pair, item, valid, person, rows, log_q + 3, 0.1)
+    assert torch.isclose(found, shifted, rtol=1e-4)

@@ -174,3 +174,48 @@ def test_bad_settings_are_named():
         make_psu(temperature=0.0)
     with pytest.raises(UnknownNameError, match="loss 'x'"):
         make_psu(next_loss="x")
+
+
+def test_neighbours_are_later_events_of_the_same_life_within_reach(monkeypatch):
+    """What the loss is given: a visible event, and the item of one 1 to 16 events after it, never of padding."""
+    psu = make_psu(objectives={"neighbour": 1.0})
+    life, targets = to_tensors(*make_batch())
+    seen = {}
+
+    def spy(pair, item, valid, person, rows, log_q, temperature):
+        seen.update(pair=pair, item=item, valid=valid, person=person, rows=rows, log_q=log_q)
+        return pair.sum() * 0
+
+    monkeypatch.setattr("seminar_core.model.psu.neighbour_loss", spy)
+    psu(life, targets, torch.Generator().manual_seed(0))
+    events = psu.encoder().encode(life.item, life.query)
+    assert seen["valid"].any()
+    for k in torch.nonzero(seen["valid"])[:, 0].tolist():
+        b = int(seen["person"][k])
+        length = int(life.valid[b].sum())
+        at = [l for l in range(length) if torch.equal(events.pair[b, l], seen["pair"][k])]
+        rows = [int(life.item[b, m]) for l in at for m in range(l + 1, min(l + 17, length))]
+        assert int(seen["rows"][k]) in rows
+        assert torch.equal(seen["log_q"][k], psu.log_q[seen["rows"][k]])
+    single, _ = to_tensors(*make_batch(lengths=(1, 1)))
+    psu.neighbour(single, psu.encoder().encode(single.item, single.query), torch.Generator().manual_seed(0))
+    assert not seen["valid"].any()  # nothing follows an only event
+
+
+def test_hidden_ids_are_absent_in_their_step_alone():
+    psu = make_psu(objectives={"neighbour": 1.0}, hide_ids=0.5)
+    channels, rows = psu.channels, torch.arange(1, ITEMS + 1)
+    before, _ = channels.items(rows)
+    hidden = psu.hidden_ids(torch.Generator().manual_seed(4), rows.device)
+    assert 0.2 < float(hidden.float().mean()) < 0.8
+    with channels.hiding(hidden):
+        inside, present = channels.items(rows)
+    after, there = channels.items(rows)
+    assert torch.equal(before, after) and torch.equal(before[:, 1:], inside[:, 1:])
+    changed = (before[:, 0] != inside[:, 0]).any(-1)
+    assert torch.equal(changed, hidden[rows] & channels.known_items[rows])
+    bare = hidden[rows] & ~(channels.attributes[rows] != 0).any(-1)
+    assert torch.equal(present[:, 0], there[:, 0] & ~bare)
+    psu(*to_tensors(*make_batch()), torch.Generator().manual_seed(4)).total.backward()
+    assert not channels.id_embedding.grad[hidden].any() and channels.id_embedding.grad.any()
+    assert channels.hidden is None

@@ -42,10 +42,17 @@ def test_restoring_copies_every_tensor_of_the_psu():
 def test_a_restored_ranker_starts_from_the_psus_order():
     """The MLP is new and small, so that interest . f(pair) decides at first."""
     psu, batch = make_psu(seed=1), to_tensors(*make_batch())
-    ranker = build_model("seminar", channels=make_channels(2), heads=4, keep=4)
+    ranker = build_model("seminar", channels=make_channels(2), heads=4, keep=4, short_window=0)
     ranker.restore(psu)
     difference = ranker(*batch).logits - psu(*batch).logits
     assert float(difference.abs().max()) < 0.1 < float(psu(*batch).logits.std())
+
+
+def test_the_short_term_branch_begins_as_the_long_one():
+    ranker = make_model("seminar", seed=2)
+    ranker.restore(make_psu(seed=1))
+    for name in ("score.query", "score.key", "values.value", "values.output"):
+        assert torch.equal(ranker.get_parameter(f"short.{name}"), ranker.get_parameter(name))
 
 
 @pytest.mark.parametrize("name", ["avgpool", "sdim", "din", "twin"])

@@ -69,7 +69,7 @@ def test_the_table_is_complete_and_resumes(workspace, small, tmp_path, monkeypat
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        ({"budget": "large"}, UnknownNameError, "full, small"),
+        ({"budget": "large"}, UnknownNameError, "full, medium, small"),
         ({"seeds": 0}, ConfigError, "at least 1"),
         ({"only": "bert"}, UnknownNameError, "avgpool"),
     ],
@@ -88,13 +88,13 @@ def test_every_model_stands_in_the_table():
     assert chosen_variants(None) == VARIANTS
 
 
-@pytest.mark.parametrize("budget", ["small", "full"])
+@pytest.mark.parametrize("budget", ["small", "medium", "full"])
 def test_all_variants_share_recipe_and_supervised_steps(budget):
     base = FinetuneConfig()
     configs = {v.name: finetune_config(base, v, budget, seed=1) for v in VARIANTS}
     assert len({configs[v.name].budget.steps for v in VARIANTS if v.steps == 1}) == 1
     assert len({(c.batches, c.optimiser) for c in configs.values()}) == 1
-    cap = {"small": 60, "full": 600}[budget]
+    cap = {"small": 120, "medium": 480, "full": 1200}[budget]
     for variant in VARIANTS:
         seconds = configs[variant.name].budget.seconds
         if variant.psu is not None:

@@ -10,7 +10,8 @@ from torch import nn
 
 from seminar_core.errors import CorruptFileError, MissingFileError, ShapeError, StaleError
 from seminar_core.training import checkpoint
-from seminar_core.training.checkpoint import Fingerprint, load_weights, resume_from, save_checkpoint
+from seminar_core.training.checkpoint import Fingerprint, load_weights, put_weights, resume_from, save_checkpoint
+from tests.model.model_worlds import make_model
 
 FINGERPRINT = Fingerprint("abc", 3, 2)
 
@@ -170,3 +171,11 @@ def test_moments_of_a_parameter_stored_by_columns_are_resumed_exactly(tmp_path):
     for number in range(3, 6):
         step(resumed, third, number)
     assert torch.allclose(whole.weight, resumed.weight, atol=1e-6)
+
+
+def test_a_checkpoint_of_before_the_short_term_branch_is_refused_with_the_way_out():
+    now, before = make_model("seminar"), make_model("seminar", short_window=0, mass=False)
+    with pytest.raises(ShapeError, match="best has no short-term branch: it was made by version") as caught:
+        put_weights(before.state_dict(), now, "best")
+    assert "train the run again" in caught.value.hint
+    put_weights(before.state_dict(), make_model("seminar", seed=2, short_window=0, mass=False), "best")

@@ -13,7 +13,7 @@ from seminar_core.errors import Cancelled, CorruptFileError, DivergedError, NoMe
 from seminar_core.files import read_lines
 from seminar_core.training.checkpoint import Fingerprint, load_weights
 from seminar_core.training.loop import Counters, Loop, StepLosses, Task, frame_stride
-from seminar_core.training.recipe import BudgetConfig
+from seminar_core.training.recipe import BudgetConfig, OptimiserConfig
 
 FINGERPRINT = Fingerprint("abc", 3, 2)
 
@@ -51,7 +51,8 @@ def toy_task(*, poison_at=None, score=None, seed=0):
         error = float(((model(torch.arange(6)) - wanted) ** 2).mean())
         return {"score": -error if score is None else score.pop(0)}
 
-    return Task(model, optimisers, losses, validate, select="score", fingerprint=FINGERPRINT)
+    rate = OptimiserConfig(warmup=3, final_rate=0.1).rate
+    return Task(model, optimisers, losses, validate, select="score", fingerprint=FINGERPRINT, rate=rate)
 
 
 def budget(**changes):
@@ -201,3 +202,17 @@ def test_resumed_runs_keep_the_same_frames(tmp_path):
 def test_broken_counters_are_named():
     with pytest.raises(CorruptFileError, match="counters"):
         Counters.from_json({"steps": 3})
+
+
+def test_rates_rise_and_fall_in_straight_lines_over_the_budget(tmp_path):
+    task, seen = toy_task(), []
+    first = task.losses
+    task = dataclasses.replace(
+        task, losses=lambda step: (seen.append([o.param_groups[0]["lr"] for o in task.optimisers]), first(step))[1]
+    )
+    Loop(task, tmp_path, budget(steps=11)).run()
+    seen.append([o.param_groups[0]["lr"] for o in task.optimisers])
+    expected = [min(1, (n + 1) / 3) * (1 - 0.9 * n / 10) * 0.05 for n in range(11)]
+    assert np.allclose(seen[1:], np.array(expected)[:, None])  # a step sees the rate of the step before it
+    constant = OptimiserConfig(warmup=0, final_rate=1)
+    assert {constant.rate(step, 10) for step in range(20)} == {1.0}

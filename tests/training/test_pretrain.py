@@ -33,7 +33,7 @@ def pretrained(tmp_path_factory):
 def test_the_answer_has_the_promised_keys(pretrained):
     _, answer = pretrained
     assert {"run", "steps", "seconds", "losses", "best_step", "examples_per_s"} <= answer.keys()
-    assert set(answer["losses"]) == {"next_pair", "alignment", "relevance"} and answer["steps"] == 12
+    assert set(answer["losses"]) == {"neighbour", "next_pair", "alignment", "relevance"} and answer["steps"] == 12
 
 
 def test_the_run_directory_says_what_and_how_far(pretrained):
@@ -51,7 +51,7 @@ def test_before_and_after_are_different_weights_of_one_model(pretrained):
     workspace, _ = pretrained
     before, last = (load_run(workspace, "psu", stage=stage, device="cpu") for stage in ("before", "last"))
     assert (before.step, last.step) == (0, 12)
-    assert not torch.equal(before.model.score.query, last.model.score.query)
+    assert not torch.equal(before.model.channels.id_embedding, last.model.channels.id_embedding)
     assert torch.equal(before.model.channels.text_items, last.model.channels.text_items)
 
 
@@ -83,8 +83,11 @@ def test_a_run_that_another_process_trains_is_left_alone(pretrained, orders):
 
 def test_an_objective_that_is_off_is_not_in_the_losses(pretrained):
     workspace, _ = pretrained
-    answer = pretrain(workspace, "tiny", "next-only", config=config(alignment=0, relevance=0, steps=5))
-    assert answer["losses"]["alignment"] is None and answer["losses"]["next_pair"] > 0
+    answer = pretrain(
+        workspace, "tiny", "next-only", config=config(neighbour=0, next_pair=1, alignment=0, relevance=0, steps=5)
+    )
+    assert answer["losses"]["alignment"] is None and answer["losses"]["neighbour"] is None
+    assert answer["losses"]["next_pair"] > 0
 
 
 def test_in_batch_negatives_are_further_rivals_of_the_next_pair(pretrained):
@@ -92,11 +95,11 @@ def test_in_batch_negatives_are_further_rivals_of_the_next_pair(pretrained):
     material = gather_material(open_dataset(workspace, "tiny"), config().encoders)
 
     def first_loss(count: int) -> float:
-        settings = config(in_batch_negatives=count, alignment=0.0, relevance=0.0, next_loss="softmax")
+        settings = config(in_batch_negatives=count, next_pair=1, neighbour=0, alignment=0, relevance=0, gain=3)
         return psu_task(material, settings, "cpu").losses(0).parts["next_pair"].item()
 
     assert first_loss(0) < first_loss(2) < first_loss(5)  # a softmax over more rivals of the same kind costs more
-    answer = pretrain(workspace, "tiny", "in-batch", config=config(in_batch_negatives=3, steps=4))
+    answer = pretrain(workspace, "tiny", "in-batch", config=config(in_batch_negatives=3, next_pair=1, steps=4))
     assert answer["losses"]["next_pair"] > 0
     assert load_run(workspace, "in-batch", device="cpu").model.in_batch_negatives == 3
 

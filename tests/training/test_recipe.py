@@ -67,7 +67,7 @@ def test_a_value_outside_its_range_names_the_rule(name, value, rule):
 
 def test_all_objectives_off_is_refused():
     with pytest.raises(ConfigError, match="all objectives are off"):
-        with_values(PretrainConfig(), {"next_pair": 0, "alignment": 0, "relevance": 0})
+        with_values(PretrainConfig(), {"neighbour": 0, "next_pair": 0, "alignment": 0, "relevance": 0})
 
 
 def test_a_component_checks_itself_without_a_configuration():

@@ -41,7 +41,7 @@ BASELINES = ("din", "avgpool", "sim-hard", "sim-soft", "eta", "sdim", "twin", "q
 
 RECIPES: dict[str, RecipeCard] = {
     "pretrain": RecipeCard(
-        "Pretrain", "Next pair, alignment and relevance together: the search unit that others start from.", "pretrain"
+        "Pretrain", "Neighbours, relevance and alignment together: the search unit that others start from.", "pretrain"
     ),
     "finetune": RecipeCard(
         "Finetune", "A ranker that starts from a pretrained run.", "finetune", {}, True, ("seminar", "seminar-pq")
@@ -58,14 +58,18 @@ RECIPES: dict[str, RecipeCard] = {
         "Baseline", "Another model on the same batches, with the same budget and selection.", "finetune", {}, False,
         BASELINES,
     ),
+    "next-pair": RecipeCard(
+        "The paper's objectives", "Next pair, alignment and relevance, without neighbours.", "pretrain",
+        {"neighbour": "0", "next_pair": "1", "alignment": "0.5"},
+    ),
     "no-alignment": RecipeCard(
         "Ablation: no alignment", "Pretraining without the alignment of modalities.", "pretrain", {"alignment": "0"}
     ),
     "no-relevance": RecipeCard(
         "Ablation: no relevance", "Pretraining without query-item relevance.", "pretrain", {"relevance": "0"}
     ),
-    "no-next-pair": RecipeCard(
-        "Ablation: no next pair", "Pretraining without the next query-item pair.", "pretrain", {"next_pair": "0"}
+    "no-neighbour": RecipeCard(
+        "Ablation: no neighbours", "Pretraining without what follows an event.", "pretrain", {"neighbour": "0"}
     ),
     "no-text": RecipeCard("Ablation: no text", "Pretraining blind to titles.", "pretrain", {"disabled": "T"}),
     "no-pictures": RecipeCard("Ablation: no pictures", "Pretraining blind to pictures.", "pretrain", {"disabled": "I"}),
@@ -74,7 +78,7 @@ RECIPES: dict[str, RecipeCard] = {
 
 PRESETS: dict[str, tuple[str, dict[str, str]]] = {
     "default": ("The recipe's own budget", {}),
-    "minute": ("See something in one minute", {"seconds": "45", "steps": "300", "validation_people": "200"}),
+    "minute": ("See something in one minute", {"seconds": "45", "steps": "150", "validation_people": "200"}),
     "overnight": (
         "Overnight",
         {"seconds": "28800", "steps": "200000", "evaluate_every": "500", "patience": "20", "keep_every": "5000"},
