@@ -198,7 +198,7 @@ class BudgetConfig:
     seconds: float = 90.0
     evaluate_every: int = 50
     patience: int = 6
-    validation_people: int = 150
+    validation_people: int = 500
     keep_every: int = 0
     frames: int = 0
 
