@@ -5,6 +5,7 @@ Foundation. A checkout has these folders beside `seminar_core/`; the wheel carri
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -18,3 +19,14 @@ def beside(folder: str) -> Path:
     """
     inside = PACKAGE / "bundled"
     return (inside if inside.is_dir() else PACKAGE.parent) / folder
+
+
+def sample_directory() -> Path:
+    """Where the bundled sample lies: `$SEMINAR_SAMPLE_DIR`, else `sample_data/` beside or inside the package."""
+    return Path(os.environ.get("SEMINAR_SAMPLE_DIR") or beside("sample_data"))
+
+
+def bundled_runs() -> dict[str, Path]:
+    """Name -> directory of the trained runs that come with the sample; they are read and never written."""
+    found = sorted((sample_directory() / "run").glob("[!.]*/run.json"))
+    return {path.parent.name: path.parent for path in found}

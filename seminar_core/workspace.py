@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import UnsafePathError
+from .beside import bundled_runs
+from .errors import ExistsError, UnsafePathError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}")
 
@@ -62,8 +63,12 @@ class Workspace:
         return self.datasets / checked_name(name, "data set")
 
     def run_dir(self, name: str) -> Path:
-        """Directory of run `name`; it need not exist."""
-        return self.runs / checked_name(name, "run")
+        """Directory of run `name`; it need not exist. A run that comes with the sample lies there, read-only."""
+        return bundled_runs().get(checked_name(name, "run"), self.runs / name)
+
+    def measured_dir(self, name: str) -> Path:
+        """Where what is measured of run `name` is kept: with the run, or in the workspace for one that is read-only."""
+        return self.root / "measured" / name if name in bundled_runs() else self.run_dir(name)
 
     def job_dir(self, name: str) -> Path:
         """Directory of job `name`; it need not exist."""
@@ -73,3 +78,15 @@ class Workspace:
 def default_workspace(path: str | Path | None = None) -> Workspace:
     """The workspace at `path`, else at `$SEMINAR_WORKSPACE`, else `./workspace`."""
     return Workspace(Path(path or os.environ.get("SEMINAR_WORKSPACE") or "workspace").absolute())
+
+
+def refuse_bundled(name: str) -> None:
+    """Refuse to write to, replace or delete a run that comes with the sample.
+
+    Raises:
+        ExistsError: `name` is one.
+    """
+    if name in bundled_runs():
+        raise ExistsError(
+            f"run {name!r} comes with the sample and is read-only", hint="choose another name for a run of your own"
+        )

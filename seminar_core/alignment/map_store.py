@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..beside import sample_directory
 from ..contracts import CHANNELS
 from ..errors import CorruptFileError, StaleError, UnknownNameError
 from ..files import atomic_directory, read_json, write_json
@@ -74,8 +75,9 @@ def drawn_map(
     key = map_key(stages, request)
     points = joint_points(stages, show_limit=request.show_limit, seed=request.seed)
     path = workspace.maps / key
-    if path.is_dir():
-        return key, _read(path, points)
+    for kept in (path, bundled_maps() / key):
+        if kept.is_dir():
+            return key, _read(kept, points)
     layout = lay_out(points, method=request.method, seed=request.seed, fit_limit=request.fit_limit, progress=progress)
     with atomic_directory(path, replace=True) as partial:
         pq.write_table(_table(layout), partial / "points.parquet", compression="zstd")
@@ -85,10 +87,16 @@ def drawn_map(
 
 def kept_map(workspace: Workspace, stages: Mapping[str, ChannelSet], request: MapRequest) -> Layout | None:
     """The map if it was drawn before, else None: tells a page whether to show PCA while UMAP runs."""
-    path = workspace.maps / map_key(stages, request)
-    if not path.is_dir():
+    key = map_key(stages, request)
+    path = next((place / key for place in (workspace.maps, bundled_maps()) if (place / key).is_dir()), None)
+    if path is None:
         return None
     return _read(path, joint_points(stages, show_limit=request.show_limit, seed=request.seed))
+
+
+def bundled_maps() -> Path:
+    """Where the maps of the runs that come with the sample lie."""
+    return sample_directory() / "run" / ".maps"
 
 
 def list_maps(workspace: Workspace) -> list[dict[str, Any]]:

@@ -20,11 +20,16 @@ def sample(
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same bytes.")] = 0,
     people: Annotated[int, typer.Option("--people", min=1, help="How many people.")] = 400,
     noise: Annotated[bool, typer.Option("--noise", help="Nothing to learn but item frequencies.")] = False,
+    run: Annotated[bool, typer.Option("--run", help="Instead, train the run that comes with the sample anew.")] = False,
 ) -> dict[str, Any]:
-    """Write the bundled sample data set anew."""
-    from ..data.opening import sample_directory
+    """Write the bundled sample data set anew, or the trained run that comes with it."""
+    from ..beside import sample_directory
     from ..data.synthetic.sample import write_sample
 
+    if run:
+        from ..studies.bundle import make_bundle
+
+        return make_bundle(out or sample_directory(), progress=report_progress())
     return write_sample(out or sample_directory(), seed=seed, people=people, noise=noise)
 
 

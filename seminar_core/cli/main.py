@@ -43,7 +43,7 @@ AREAS = (
     "reproduction",
     "benchmarks",
     "deletion",
-    "stories",
+    "serving",
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.")]

@@ -6,10 +6,10 @@ Data, the door through which everything downstream comes to a data set.
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
+from ..beside import sample_directory
 from ..errors import CorruptFileError, MissingFileError, SeminarError, StaleError, UnknownDatasetError
 from ..files import read_json
 from ..progress import Progress, silent
@@ -19,11 +19,6 @@ from .importers.table import build_table
 from .versions import dataset_lock
 
 log = logging.getLogger(__name__)
-
-
-def sample_directory() -> Path:
-    """Where the bundled sample lies: `$SEMINAR_SAMPLE_DIR`, else `sample_data/` beside or inside the package."""
-    return Path(os.environ.get("SEMINAR_SAMPLE_DIR") or Path(__file__).resolve().parents[2] / "sample_data")
 
 
 def known_datasets(workspace: Workspace) -> list[str]:

@@ -18,7 +18,7 @@ from ..data.versions import dataset_lock
 from ..errors import NotReadyError, SeminarError, UnknownDatasetError, UnknownNameError, UnknownRunError
 from ..files import read_json
 from ..training.run_files import existing_run, read_status
-from ..workspace import Workspace, checked_name
+from ..workspace import Workspace, checked_name, refuse_bundled
 from . import control as jobs
 from .state import LIVE
 
@@ -50,6 +50,8 @@ def targets(workspace: Workspace, kind: str, name: str) -> list[Path]:
         UnknownNameError: the kind, or nothing of this kind has the name.
     """
     checked_name(name, kind)
+    if kind in ("run", "checkpoints"):
+        refuse_bundled(name)
     error: type[UnknownNameError]
     if kind == "dataset":
         found = [workspace.dataset_dir(name)]

@@ -8,6 +8,7 @@ its vectors or codebooks have changed.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,15 @@ def _codebooks(study: Study, spec: str) -> tuple[str | None, str]:
         return None, f"no PQ loss yet: {error.message}"
 
 
+def _kept(path: Path) -> dict[str, Any]:
+    """What was measured before; empty where it is missing or damaged, since it can be measured again."""
+    try:
+        found = read_json(path)
+    except (MissingFileError, CorruptFileError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def population(
     workspace: Workspace,
     run: str,
@@ -109,17 +119,14 @@ def population(
         "spec": spec,
         "k": k or study.run.config.model.keep,
     }
-    path = study.run.path / "population" / f"{spec}-{facts['k']}.json"
-    try:
-        kept = read_json(path)
-    except (MissingFileError, CorruptFileError):  # what was kept can be measured again
-        kept = None
-    if not isinstance(kept, dict) or kept.get("facts") != facts:
+    name = f"population/{spec}-{facts['k']}.json"
+    kept = next((k for k in map(_kept, (workspace.measured_dir(run) / name, study.run.path / name)) if k), {})
+    if kept.get("facts") != facts:
         gaps = item_gaps(study.vectors)
         people = []
         for row in range(study.dataset.n_people):
             people.append(measure_person(study, row, gaps, spec if books else None, k))
             progress(row + 1, study.dataset.n_people, "measuring people")
         kept = {"facts": facts, "people": people}
-        write_json(path, kept)
+        write_json(workspace.measured_dir(run) / name, kept)
     return {"run": run, "spec": spec, "k": facts["k"], "people": kept["people"], "note": note}

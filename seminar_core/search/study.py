@@ -93,15 +93,22 @@ class Study:
         """
         name = str(parse(spec))
         if name not in self._codebooks:
+            own, measured = self.run.path, self.workspace.measured_dir(self.run.name)
+            place = measured if codebook_directory(measured, name).is_dir() else own
             try:
-                self._codebooks[name] = load_codebooks(codebook_directory(self.run.path, name), self.vectors)
+                self._codebooks[name] = load_codebooks(codebook_directory(place, name), self.vectors)
             except MissingFileError as error:
-                have = ", ".join(other for other in codebook_names(self.run.path) if other != name) or "none"
+                have = ", ".join(other for other in self.codebook_names() if other != name) or "none"
                 raise NotReadyError(
                     f"run {self.run.name!r} has no codebooks {name}; it has: {have}",
                     hint=f"train them: python -m seminar_core codebooks --run {self.run.name} --spec {name}",
                 ) from error
         return self._codebooks[name]
+
+    def codebook_names(self) -> list[str]:
+        """Specifications that the run has codebooks for."""
+        folders = {self.run.path, self.workspace.measured_dir(self.run.name)}
+        return sorted({name for folder in folders for name in codebook_names(folder)})
 
     def events(self, person_row: int, positions: np.ndarray) -> EventSet:
         """The events at `positions` (n,) of one life, ready to be searched."""
@@ -231,7 +238,7 @@ def make_codebooks(
         seed=study.run.card.seed,
         progress=progress,
     )
-    save_codebooks(books, codebook_directory(study.run.path, str(parsed)))
+    save_codebooks(books, codebook_directory(study.workspace.measured_dir(study.run.name), str(parsed)))
     study._codebooks[str(parsed)] = books
     dead = {
         name: int((part.coder.centroids.shape[1] - part.coder.live).sum())

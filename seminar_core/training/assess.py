@@ -69,7 +69,7 @@ def evaluate_run(
         run.model, run.dataset, questions, max_length=run.max_length, device=run.device, progress=progress
     )
     result = describe_result(run, questions, measured.ranks, people_per_s=measured.people_per_s)
-    keep_result(run.path, result, measured.ranks)
+    keep_result(workspace.measured_dir(run.name), result, measured.ranks)
     return answer(run, result)
 
 
@@ -160,14 +160,14 @@ def answer(run: Run, result: Result) -> dict[str, Any]:
     }
 
 
-def keep_result(run_path: Path, result: Result, ranks: Ranks) -> None:
-    """Write the result and the ranks behind it into the run's directory."""
+def keep_result(kept: Path, result: Result, ranks: Ranks) -> None:
+    """Write the result and the ranks behind it below `kept`, where what is measured of the run is."""
     protocol = result.protocol
     name = protocol_name(protocol["mode"], protocol["negatives"], protocol["sampler"])
     if protocol["part"] != "test" or result.extra["stage"] != "best":
         name += f"-{protocol['part']}-{result.extra['stage']}"
-    folder = run_path / "results"
-    folder.mkdir(exist_ok=True)
+    folder = kept / "results"
+    folder.mkdir(parents=True, exist_ok=True)
     write_ranks(folder / f"{name}.npz", ranks)
     result.write(folder / f"{name}.json")
 
@@ -186,7 +186,7 @@ def kept_result(
         MissingFileError: this protocol has not been evaluated for the run.
         InvalidDataError, CorruptFileError: the file was edited or cut short.
     """
-    folder = workspace.run_dir(run_name) / "results"
+    folder = workspace.measured_dir(run_name) / "results"
     name = protocol_name(mode, negatives, sampler)
     if not (folder / f"{name}.json").is_file():
         raise MissingFileError(

@@ -172,6 +172,7 @@ def put_weights(tensors: Mapping[str, Tensor], model: nn.Module, origin: str) ->
         ShapeError: they do not fit.
     """
     own = model.state_dict()
+    tensors = spread_rows(tensors, own)
     if "short_match_scale" in own and "short_match_scale" not in tensors:
         raise ShapeError(
             f"checkpoint {origin} has no short-term branch: it was made by version 0.1, whose rankers had none",
@@ -240,3 +241,26 @@ def _lay_out_as_parameters(optimiser: Optimizer) -> None:
         for name, value in entries.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
                 entries[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+
+ROWS, VALUES = ".rows", ".values"
+
+
+def some_rows(tensors: Mapping[str, Tensor], keep: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`tensors` with the tables in `keep` reduced to those rows (n,), stored as `<name>.rows` and `<name>.values`."""
+    found = {name: value for name, value in tensors.items() if name not in keep}
+    for name, rows in keep.items():
+        if name in tensors:
+            found[name + ROWS], found[name + VALUES] = rows, tensors[name][rows]
+    return found
+
+
+def spread_rows(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What `some_rows` reduced, at the size that the model `own` has; rows that were left out are zero."""
+    found = {name: value for name, value in tensors.items() if not name.endswith((ROWS, VALUES))}
+    for name, rows in tensors.items():
+        table = name.removesuffix(ROWS)
+        if name.endswith(ROWS) and table in own:
+            values = tensors[table + VALUES]
+            found[table] = torch.zeros_like(own[table], device="cpu").index_copy_(0, rows.long(), values.float())
+    return found

@@ -14,9 +14,10 @@ from typing import Any
 
 import psutil
 
+from ..beside import bundled_runs
 from ..errors import CorruptFileError, SeminarError, UnknownRunError
 from ..files import atomic_directory, read_json, write_json
-from ..workspace import Workspace
+from ..workspace import Workspace, refuse_bundled
 
 KINDS = ("psu", "ranker")
 ENDED = ("done", "stopped", "failed")
@@ -72,10 +73,9 @@ def read_card(directory: Path) -> RunCard:
 
 
 def run_names(workspace: Workspace) -> list[str]:
-    """Names of all runs, sorted."""
-    if not workspace.runs.is_dir():
-        return []
-    return sorted(p.name for p in workspace.runs.iterdir() if (p / "run.json").is_file() and p.name[0] != ".")
+    """Names of all runs, those that come with the sample among them, sorted."""
+    own = {p.parent.name for p in workspace.runs.glob("[!.]*/run.json")}
+    return sorted(own | set(bundled_runs()))
 
 
 def existing_run(workspace: Workspace, name: str) -> Path:
@@ -116,8 +116,9 @@ def new_run(workspace: Workspace, card: RunCard, *, overwrite: bool) -> Path:
     that has begun.
 
     Raises:
-        ExistsError: the run exists and `overwrite` is false.
+        ExistsError: the run exists and `overwrite` is false, or it is read-only.
     """
+    refuse_bundled(card.name)
     with atomic_directory(workspace.run_dir(card.name), replace=overwrite) as partial:
         write_json(partial / "run.json", vars(card))
         write_status(partial, state="running")

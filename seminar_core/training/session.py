@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import Cancelled, ExistsError, NotReadyError, PeerError, SeminarError, StaleError
 from ..files import write_json
 from ..progress import Progress, silent
-from ..workspace import Workspace
+from ..workspace import Workspace, refuse_bundled
 from .launch import wait_for_all
 from .loop import Loop, Outcome, Task
 from .recipe import BudgetConfig
@@ -67,9 +67,10 @@ def refuse_existing(workspace: Workspace, name: str, overwrite: bool) -> None:
     """Refuse a taken name before any work is done.
 
     Raises:
-        ExistsError: the run exists and `overwrite` is false.
+        ExistsError: the run exists and `overwrite` is false, or it is read-only.
         NotReadyError: another process is training it.
     """
+    refuse_bundled(name)
     if workspace.run_dir(name).exists() and not overwrite:
         raise ExistsError(f"run {name!r} exists already", hint="choose another --run, or replace it with --overwrite")
     refuse_live(workspace, name)

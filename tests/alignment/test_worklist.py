@@ -17,7 +17,7 @@ from seminar_core.alignment.worklist import (
     likely_reason,
     people_disagreement,
 )
-from seminar_core.data.opening import sample_directory
+from seminar_core.beside import sample_directory
 from seminar_core.errors import EmptyDataError
 from seminar_core.files import read_json
 

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from seminar_core.beside import sample_directory
 from seminar_core.data.candidates import evaluation_candidates
 from seminar_core.data.dataset import Dataset
 from seminar_core.data.importers.table import import_table
-from seminar_core.data.opening import sample_directory
 from seminar_core.data.pools import item_counts
 from seminar_core.data.splits import position_split
 from seminar_core.data.synthetic.catalogue import GAP_NORM, plant_items, plant_vectors

@@ -40,7 +40,7 @@ class Note:
 def read_note(workspace: Workspace, run: str) -> Note:
     """The words on `run`; empty where nobody wrote any."""
     try:
-        found = read_json(workspace.run_dir(run) / "note.json")
+        found = read_json(workspace.measured_dir(run) / "note.json")
     except MissingFileError:
         return Note()
     return Note(
@@ -57,4 +57,5 @@ def write_note(workspace: Workspace, run: str, note: Note) -> None:
     Raises:
         UnknownRunError: there is no such run.
     """
-    write_json(existing_run(workspace, run) / "note.json", asdict(note))
+    existing_run(workspace, run)
+    write_json(workspace.measured_dir(run) / "note.json", asdict(note))

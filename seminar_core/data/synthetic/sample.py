@@ -29,7 +29,7 @@ __all__ = ["Truth", "write_sample"]
 
 FORMAT = "seminar-sample-1"
 FEWEST_ITEMS = 2 * TOPICS
-_OWN_FILES = {"events.parquet", "items.parquet", "truth", "manifest.json", "README.md"}
+_OWN_FILES = {"events.parquet", "items.parquet", "truth", "manifest.json", "README.md", "run"}
 
 
 def write_sample(
