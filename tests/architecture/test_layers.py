@@ -42,7 +42,8 @@ UPSTREAM["interface"] = set(UPSTREAM)
 UPSTREAM["cli"] = set(UPSTREAM)
 TOP_LEVEL = {
     "app", "seminar_core", "sample_data", "tests", "requirements.txt", ".streamlit", "README.md", "Makefile",
-    "pyproject.toml", ".gitignore", ".ci", "benchmarks", "docs", "CHANGELOG.md", "LICENSE",
+    "pyproject.toml", ".gitignore", ".ci", "benchmarks", "docs", "CHANGELOG.md", "LICENSE", "ARCHITECTURE.md",
+    "CONTRIBUTING.md", "SECURITY.md",
 }  # fmt: skip
 
 
@@ -131,6 +132,14 @@ def test_the_readme_tree_equals_the_disk():
     listed = set(re.findall(r"^- `([^`]+\.py)`", readme, re.M))
     on_disk = {str(p.relative_to(CORE)) for p in core_files() if p.name not in {"__init__.py", "__main__.py"}}
     assert listed == on_disk, f"only listed: {sorted(listed - on_disk)}; only on disk: {sorted(on_disk - listed)}"
+
+
+def test_the_files_that_the_architecture_names_exist():
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z_/]+\.py)`", text))
+    assert len(named) > 30
+    missing = {n for n in named if not ((ROOT / n).is_file() or (CORE / n).is_file() or (ROOT / "app" / n).is_file())}
+    assert not missing
 
 
 def test_every_module_opens_with_what_it_does():
