@@ -36,6 +36,22 @@ def settled(page, timeout_s: float = 60) -> None:
     page.wait_for_selector(DRAWN, timeout=timeout_s * 1000)
 
 
+def entered(page, field, text: str, in_address: str) -> None:
+    """Type `text` into `field` and press Enter until the page's address holds `in_address`.
+
+    On a loaded machine a rerun that is still under way may put the field's old value back under the typing.
+    """
+    for _ in range(4):
+        field.fill(text)
+        field.press("Enter")
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            if in_address in page.url:
+                return
+            page.wait_for_timeout(100)
+    raise AssertionError(f"{in_address} never stood in the address, which is {page.url}")
+
+
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.served_app import settled
+from tests.browser.served_app import entered, settled
 from tests.tiny_run import COARSE, make_run
 
 pytestmark = pytest.mark.browser
@@ -140,9 +140,7 @@ def test_a_choice_survives_the_stations_and_the_way_back(open_page: Callable, ma
 def test_the_back_button_takes_back_one_choice_at_a_time(open_page: Callable, made: None):
     page = open_page(f"life?{HERE}&person=p2")
     for text in ("lamp", "chair"):
-        page.get_by_label("Title or query contains").fill(text)
-        page.get_by_label("Title or query contains").press("Enter")
-        page.wait_for_url(re.compile(f"text={text}"))
+        entered(page, page.get_by_label("Title or query contains"), text, f"text={text}")
         settled(page)
     page.go_back()
     page.wait_for_url(re.compile("text=lamp"))
