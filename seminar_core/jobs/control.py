@@ -121,7 +121,7 @@ def refuse_twice(workspace: Workspace, spec: JobSpec) -> None:
 def launch(job_dir: Path, spec: JobSpec, status: JobStatus) -> None:
     """Hand the job to its engine; a refusal is recorded as the job's failure and raised."""
     (job_dir / "cancel").unlink(missing_ok=True)
-    status.state, status.pid, status.pid_started_s, status.host = "queued", None, None, None
+    status.state, status.pid, status.pid_identity, status.host = "queued", None, None, None
     status.error, status.message = None, "starting"
     write_status(job_dir, status)
     try:

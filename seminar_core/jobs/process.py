@@ -27,6 +27,7 @@ import psutil
 
 from ..errors import Cancelled, NoMemoryError, PeerError, SeminarError
 from ..files import write_json
+from ..processes import process_identity
 from ..progress import reporting_to, silent
 from .ranks import (
     PART_S,
@@ -45,7 +46,6 @@ from .state import (
     SHARED_COMMANDS,
     JobSpec,
     cancel_age_s,
-    process_started_s,
     read_spec,
     read_status,
     write_status,
@@ -127,7 +127,7 @@ class JobProcess:
             partial.unlink(missing_ok=True)
         self.status = replace(
             read_status(self.job_dir),
-            state="queued", pid=os.getpid(), pid_started_s=process_started_s(os.getpid()), host=socket.gethostname(),
+            state="queued", pid=os.getpid(), pid_identity=process_identity(os.getpid()), host=socket.gethostname(),
             step=0, steps=None, message="starting", eta_s=None, started_s=None, ended_s=None, error=None,
         )  # fmt: skip
         self.status.attempt += 1

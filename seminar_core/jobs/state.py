@@ -8,8 +8,8 @@ Training, background jobs. A job is the directory `jobs/<job>/`:
 - `cancel`: present when someone asked it to stop, its time being the moment of asking.
 
 The state that people see is *derived* here from these files and from the process itself, so that a job whose process
-vanished is shown as lost and never as running. A process is known by its id *and* its start time: ids are used again,
-and a dead child of a server that does not collect it stays as a zombie.
+vanished is shown as lost and never as running. A process is known by its id *and* its identity (`processes`): ids are
+used again, clocks are set, and a dead child of a server that does not collect it stays as a zombie.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from ..errors import ConfigError, CorruptFileError, MissingFileError, UnknownNameError
 from ..files import read_json, write_json
+from ..processes import is_same_process
 
 COMMANDS = ("import", "encode", "pretrain", "finetune", "evaluate", "codebooks", "map", "reproduce", "bench")
 SHARED_COMMANDS = ("pretrain", "finetune")
@@ -128,7 +127,7 @@ class JobStatus:
     state: str = "queued"
     attempt: int = 0
     pid: int | None = None
-    pid_started_s: float | None = None
+    pid_identity: str | None = None
     host: str | None = None
     device: str | None = None
     step: int = 0
@@ -179,21 +178,9 @@ def read_status(job_dir: Path) -> JobStatus:
     return JobStatus(**{key: value for key, value in values.items() if key in known})
 
 
-def process_started_s(pid: int) -> float | None:
-    """When process `pid` started (seconds since the epoch); None when it is gone or a zombie."""
-    try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return None
-
-
 def is_alive(status: JobStatus) -> bool:
     """Whether the very process that wrote `status` still runs on this machine."""
-    if status.pid is None or status.pid_started_s is None:
-        return False
-    started = process_started_s(status.pid)
-    return started is not None and abs(started - status.pid_started_s) < 1.0
+    return is_same_process(status.pid, status.pid_identity)
 
 
 def heartbeat_age_s(job_dir: Path, now: float | None = None) -> float | None:

@@ -7,16 +7,16 @@ and is replaced atomically, so that no half-made run ever looks done. A run whos
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from ..beside import bundled_runs
 from ..errors import CorruptFileError, SeminarError, UnknownRunError
 from ..files import atomic_directory, read_json, write_json
+from ..processes import is_same_process, process_identity
 from ..workspace import Workspace, refuse_bundled
 
 KINDS = ("psu", "ranker")
@@ -126,28 +126,20 @@ def new_run(workspace: Workspace, card: RunCard, *, overwrite: bool) -> Path:
 
 
 def write_status(directory: Path, *, state: str, **facts: Any) -> None:
-    """Replace the run's status; the writing process is recorded with its start time."""
-    process = psutil.Process()
+    """Replace the run's status; the writing process is recorded with its identity."""
+    pid = os.getpid()
     write_json(
         directory / "status.json",
-        {"state": state, "pid": process.pid, "pid_started_s": process.create_time(), "time_s": time.time(), **facts},
+        {"state": state, "pid": pid, "pid_identity": process_identity(pid), "time_s": time.time(), **facts},
     )
 
 
 def read_status(directory: Path) -> dict[str, Any]:
     """The run's status; "interrupted" when it says running and its process is gone."""
     status: dict[str, Any] = read_json(directory / "status.json")
-    if status.get("state") == "running" and not _alive(status.get("pid"), status.get("pid_started_s")):
+    if status.get("state") == "running" and not is_same_process(status.get("pid"), status.get("pid_identity")):
         return {**status, "state": "interrupted"}
     return status
-
-
-def _alive(pid: Any, started_s: Any) -> bool:
-    try:
-        process = psutil.Process(int(pid))
-        return abs(process.create_time() - float(started_s)) < 2 and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.Error, TypeError, ValueError):
-        return False
 
 
 def current_hash(workspace: Workspace, dataset: str) -> str | None:

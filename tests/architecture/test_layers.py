@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "seminar_core"
 
-FOUNDATION = {"errors", "contracts", "config", "files", "progress", "workspace", "runtime", "beside"}
+FOUNDATION = {"errors", "contracts", "config", "files", "progress", "workspace", "runtime", "beside", "processes"}
 UPSTREAM = {
     "foundation": set(),
     "data": {"foundation"},

@@ -18,7 +18,7 @@ import pytest
 
 from seminar_core.jobs import control as jobs
 from seminar_core.jobs import engines
-from seminar_core.jobs.state import process_started_s
+from seminar_core.processes import process_identity
 from seminar_core.workspace import Workspace
 
 DOUBLE = Path(__file__).with_name("job_double.py")
@@ -69,7 +69,7 @@ def server(workspace: Workspace, *line: str) -> subprocess.Popen[str]:
 def killed(workspace: Workspace, job: str) -> int:
     pid = jobs.show(workspace, job)["pid"]
     os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: process_started_s(pid) is None)
+    wait_for(lambda: process_identity(pid) is None)
     return pid
 
 

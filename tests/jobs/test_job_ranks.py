@@ -17,7 +17,8 @@ from seminar_core.jobs import control as jobs
 from seminar_core.jobs import ranks, smaller_batch
 from seminar_core.jobs.ranks import Death, cause
 from seminar_core.jobs.slots import slot_names
-from seminar_core.jobs.state import JobSpec, JobStatus, process_started_s
+from seminar_core.jobs.state import JobSpec, JobStatus
+from seminar_core.processes import process_identity
 from seminar_core.workspace import Workspace
 from tests.training.tiny_training import SMALL, tiny_workspace
 
@@ -84,14 +85,14 @@ def test_the_reason_names_the_process_that_was_killed_and_the_job_goes_on_from_i
     assert row["error"]["message"].startswith("process 1 of 2 ")
     assert row["error"]["message"].endswith("was killed by signal 9 (SIGKILL)")
     assert read_json(tiny.run_dir("both") / "status.json")["state"] == "failed"
-    wait_for(lambda: process_started_s(row["pid"]) is None, 20)
+    wait_for(lambda: process_identity(row["pid"]) is None, 20)
     last = read_json(tiny.run_dir("both") / "checkpoints" / "last" / "state.json")["counters"]["step"]
     jobs.resume(tiny, job)
     follower = training(tiny, job)
     wait_for(lambda: jobs.show(tiny, job)["step"] > last)
     began = time.monotonic()
     assert jobs.cancel(tiny, job)["state"] == "stopped" and time.monotonic() - began < 10
-    wait_for(lambda: process_started_s(follower) is None, 30)
+    wait_for(lambda: process_identity(follower) is None, 30)
 
 
 @pytest.mark.slow
@@ -102,7 +103,7 @@ def test_a_killed_first_process_takes_the_others_along(tiny: Workspace):
     os.kill(jobs.show(tiny, job)["pid"], signal.SIGKILL)
     row = finish(tiny, job)
     assert row["state"] == "lost" and row["error"]["message"].startswith("process 0 of 2 ")
-    wait_for(lambda: process_started_s(follower) is None, 20)
+    wait_for(lambda: process_identity(follower) is None, 20)
 
 
 def test_a_signal_comes_before_an_error_and_an_error_before_its_consequences():

@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 
 from seminar_core.files import read_json
 from seminar_core.jobs import control as jobs
-from seminar_core.jobs.state import process_started_s, read_status, write_status
+from seminar_core.jobs.state import read_status, write_status
+from seminar_core.processes import process_identity
 from seminar_core.training.curves import Curves
 from seminar_core.workspace import Workspace
 
@@ -54,7 +55,7 @@ def test_cancelled_killed_and_resumed_equals_untouched(workspace: Workspace):
     wait_for(lambda: training_step(workspace, broken) >= 14)
     pid = jobs.show(workspace, broken)["pid"]
     os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: process_started_s(pid) is None)
+    wait_for(lambda: process_identity(pid) is None)
     assert jobs.show(workspace, broken)["state"] == "lost"
     jobs.resume(workspace, broken)
     finish(workspace, broken)

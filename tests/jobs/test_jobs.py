@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from seminar_core.errors import (
@@ -24,16 +25,17 @@ from seminar_core.errors import (
 from seminar_core.jobs import control as jobs
 from seminar_core.jobs import engines
 from seminar_core.jobs.process import Eta
+from seminar_core.jobs.removal import delete
 from seminar_core.jobs.slots import slot_name
 from seminar_core.jobs.state import (
     JobSpec,
     JobStatus,
     is_alive,
-    process_started_s,
     read_status,
     write_spec,
     write_status,
 )
+from seminar_core.processes import process_identity
 from seminar_core.workspace import Workspace
 
 DOUBLE = Path(__file__).with_name("job_double.py")
@@ -134,7 +136,7 @@ def test_a_deaf_job_is_killed_after_the_grace_period(workspace: Workspace):
     wait_until(workspace, job, "running")
     row = jobs.cancel(workspace, job)
     assert row["state"] == "stopped" and "without reaching a safe point" in row["message"]
-    wait_for(lambda: process_started_s(row["pid"]) is None)
+    wait_for(lambda: process_identity(row["pid"]) is None)
 
 
 def test_only_what_fits_the_state_is_accepted(workspace: Workspace):
@@ -262,20 +264,33 @@ def test_slots_are_one_per_device(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_used_again_pid_is_not_life():
-    started = process_started_s(os.getpid())
+    started = process_identity(os.getpid())
     assert started is not None
-    assert is_alive(JobStatus(pid=os.getpid(), pid_started_s=started))
-    assert not is_alive(JobStatus(pid=os.getpid(), pid_started_s=started - 100))
+    assert is_alive(JobStatus(pid=os.getpid(), pid_identity=started))
+    assert not is_alive(JobStatus(pid=os.getpid(), pid_identity=started + "0"))
+
+
+def test_a_step_of_the_clock_neither_loses_a_running_job_nor_lets_its_run_be_deleted(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+):
+    job = jobs.start(workspace, words(steps=1000, pause=0.02))["job"]
+    wait_until(workspace, job, "running")
+    real = psutil.Process.create_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: real(process) + 3600)  # as a set clock does
+    assert jobs.show(workspace, job)["state"] == "running"
+    with pytest.raises(NotReadyError, match=job):
+        delete(workspace, "run", "r")
+    jobs.cancel(workspace, job)
 
 
 def test_a_zombie_is_not_life():
     import subprocess
 
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    started = process_started_s(child.pid)
-    assert is_alive(JobStatus(pid=child.pid, pid_started_s=started))
+    started = process_identity(child.pid)
+    assert is_alive(JobStatus(pid=child.pid, pid_identity=started))
     child.kill()
-    wait_for(lambda: not is_alive(JobStatus(pid=child.pid, pid_started_s=started)))
+    wait_for(lambda: not is_alive(JobStatus(pid=child.pid, pid_identity=started)))
     child.wait()
 
 
@@ -302,6 +317,8 @@ def test_a_lost_job_says_what_a_resumed_one_does(workspace: Workspace, command: 
     job_dir = workspace.job_dir(f"{command}-0001")
     job_dir.mkdir(parents=True)
     write_spec(job_dir, JobSpec((command, "--run", "r"), str(workspace.root), "local", str(workspace.root), 1, 0.0))
-    write_status(job_dir, JobStatus(state="running", pid=2**22 + 1, pid_started_s=1.0, host=socket.gethostname()))
+    write_status(
+        job_dir, JobStatus(state="running", pid=2**22 + 1, pid_identity="another boot+1", host=socket.gethostname())
+    )
     row = jobs.show(workspace, job_dir.name)
     assert row["state"] == "lost" and told in row["error"]["hint"]

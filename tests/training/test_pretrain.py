@@ -3,13 +3,13 @@
 import subprocess
 import sys
 
-import psutil
 import pytest
 import torch
 
 from seminar_core.data.opening import open_dataset
 from seminar_core.errors import Cancelled, DivergedError, ExistsError, NotReadyError, StaleError, UnknownDatasetError
 from seminar_core.files import read_json, read_lines, write_json
+from seminar_core.processes import process_identity
 from seminar_core.training.assembly import gather_material
 from seminar_core.training.pretrain import pretrain, psu_task
 from seminar_core.training.recipe import PretrainConfig
@@ -72,8 +72,7 @@ def test_a_run_that_another_process_trains_is_left_alone(pretrained, orders):
     pretrain(workspace, "tiny", "busy", config=config(steps=2), orders=Orders(overwrite=True))
     path = workspace.run_dir("busy") / "status.json"
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        started = psutil.Process(other.pid).create_time()
-        write_json(path, {"state": "running", "pid": other.pid, "pid_started_s": started})
+        write_json(path, {"state": "running", "pid": other.pid, "pid_identity": process_identity(other.pid)})
         with pytest.raises(NotReadyError, match=f"'busy' is being trained by process {other.pid}"):
             pretrain(workspace, "tiny", "busy", config=config(steps=3), orders=orders)
         assert read_json(path)["pid"] == other.pid
