@@ -112,6 +112,12 @@ class MissingFileError(SeminarError):
     kind = "missing_file"
 
 
+class GoneError(SeminarError):
+    """A directory that was being written into was moved or deleted meanwhile."""
+
+    kind = "gone"
+
+
 class UnsafePathError(SeminarError):
     """A name or path that would leave the workspace."""
 

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .errors import CorruptFileError, ExistsError, MissingFileError
+from .errors import CorruptFileError, ExistsError, GoneError, MissingFileError
 
 
 def plain(value: Any) -> Any:
@@ -37,9 +37,17 @@ def plain(value: Any) -> Any:
     return value
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON at `path` by rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def write_json(path: Path, value: Any, *, grow: bool = True) -> None:
+    """Write `value` as JSON at `path` by rename.
+
+    Args:
+        path: of the file.
+        value: what it is to hold.
+        grow: make missing directories; a long work's files go without, so that what was moved or deleted under it
+            does not come back as a ghost.
+    """
+    if grow:
+        path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".partial-{uuid.uuid4().hex[:8]}-{path.name}")
     partial.write_text(json.dumps(plain(value), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     os.replace(partial, path)
@@ -95,15 +103,18 @@ def as_os_error(error: Exception, path: Path) -> OSError:
 
 
 @contextmanager
-def atomic_directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
+def atomic_directory(path: Path, *, replace: bool = False, grow: bool = True) -> Iterator[Path]:
     """Yield a new empty directory that becomes `path` when the block ends well, and vanishes when it does not.
+
+    The directories above are made where they are missing, unless `grow` is false.
 
     Raises:
         ExistsError: `path` exists and `replace` is false.
     """
     if path.exists() and not replace:
         raise ExistsError(f"{path.name} exists already", hint="choose another name or ask to replace it")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if grow:
+        path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".partial-{uuid.uuid4().hex[:8]}-{path.name}")
     partial.mkdir()
     try:
@@ -121,6 +132,55 @@ def atomic_directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
         raise as_os_error(error, path) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+class HeldDirectory:
+    """A directory that one process writes into for a long time, by its path; tells whether it still lies there.
+
+    Args:
+        path: of the directory.
+        what: it is, in words.
+        hint: what to do when it has gone.
+    """
+
+    def __init__(self, path: Path, what: str, hint: str):
+        self.path, self.what, self.hint = path, what, hint
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self._descriptor)
+
+    def error(self) -> GoneError | None:
+        """The error to end with when it was moved or deleted; None while it lies where it did."""
+        held = os.fstat(self._descriptor)
+        try:
+            there = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            there = None
+        if there is not None and (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino):
+            return None
+        now = self.present()
+        fate = "deleted" if now is None else f"moved to {now}"
+        return GoneError(f"{self.what} {self.path} was {fate} while it was written into", hint=self.hint)
+
+    def check(self) -> None:
+        """Raise when it has gone.
+
+        Raises:
+            GoneError: it was moved or deleted.
+        """
+        if (error := self.error()) is not None:
+            raise error
+
+    def present(self) -> Path | None:
+        """Where it lies now; None when it was deleted, or where the system cannot tell (no /proc)."""
+        try:
+            now = Path(os.readlink(f"/proc/self/fd/{self._descriptor}"))
+            there, held = now.stat(), os.fstat(self._descriptor)
+        except OSError:
+            return None
+        return now if (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino) else None
 
 
 def sha256_of(*paths: Path) -> str:

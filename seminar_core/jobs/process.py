@@ -26,7 +26,7 @@ from typing import Any
 import psutil
 
 from ..errors import Cancelled, NoMemoryError, PeerError, SeminarError
-from ..files import write_json
+from ..files import HeldDirectory, write_json
 from ..processes import process_identity
 from ..progress import reporting_to, silent
 from .ranks import (
@@ -114,13 +114,15 @@ class JobProcess:
         self._terminated = threading.Event()
         self._ended = threading.Event()
         self._lock = threading.Lock()
-        self._write_error: OSError | None = None
+        self._write_error: OSError | SeminarError | None = None
         self._tickets: list[Ticket] = []
         self._followers: LocalFollowers | ClusterFollowers | None = None
         self._process = psutil.Process()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def __enter__(self) -> JobProcess:
+        hint = "resume the job where it lies now: training continues from its last checkpoint"
+        self._held = HeldDirectory(self.job_dir, "the job's directory", hint)
         self._owner = (self.job_dir / "owner.lock").open("a")
         fcntl.flock(self._owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
         for partial in self.job_dir.glob(".partial-*"):
@@ -145,6 +147,7 @@ class JobProcess:
     ) -> bool:
         self._ended.set()
         self._thread.join()
+        error = self._held.error() or error
         death = self._death_behind(error)
         if death is not None:
             logger.error("%s", death.as_error()["message"], exc_info=error)
@@ -156,7 +159,7 @@ class JobProcess:
             self._record("stopped", None)
             self.exit_code = 130
         else:
-            logger.error("the job failed", exc_info=(kind or type(error), error, trace))
+            logger.error("the job failed", exc_info=(type(error), error, trace))
             self._record("failed", describe_failure(error))
             self.exit_code = 1
         if self._followers is not None:
@@ -164,6 +167,7 @@ class JobProcess:
         for ticket in self._tickets:
             ticket.release()
         self._owner.close()
+        self._held.close()
         return True
 
     def _death_behind(self, error: BaseException | None) -> Death | None:
@@ -245,17 +249,23 @@ class JobProcess:
         """Touch the heartbeat, write what changed, and enforce the grace period, also after another's death."""
         asked_at: float | None = None
         alone_since: float | None = None
+        gone: SeminarError | None = None
         while not self._ended.wait(BEAT_S):
             try:
                 self._measure()
                 os.utime(self.job_dir / "heartbeat")
                 self._write()
             except OSError as error:
-                self._write_error = error
-            if self._terminated.is_set() or cancel_age_s(self.job_dir) is not None:
+                gone = self._held.error()
+                self._write_error = gone or error
+            if gone is not None or self._terminated.is_set() or cancel_age_s(self.job_dir) is not None:
                 asked_at = asked_at or time.monotonic()
                 if time.monotonic() - asked_at > self.grace_s and not self._ended.is_set():
-                    self._record("stopped", None, f"ended after {self.grace_s:g} s without reaching a safe point")
+                    words = f"ended after {self.grace_s:g} s without reaching a safe point"
+                    if gone is None:
+                        self._record("stopped", None, words)
+                    else:
+                        self._record("failed", gone.as_dict(), words)
                     end_all_at_once()
             death = None if self._followers is None else looked_up(self._followers, self.job_dir, 0.0)
             if death is not None:
@@ -265,15 +275,20 @@ class JobProcess:
                     end_all_at_once()
 
     def _record(self, state: str, error: dict[str, str] | None, message: str | None = None) -> None:
-        """Write the last status; the reserve makes room for it, and a full disk gets a few chances."""
-        (self.job_dir / "reserve").unlink(missing_ok=True)
-        for partial in self.job_dir.glob(".partial-*"):
+        """Write the last status, where the job lies now; the reserve makes room, a full disk gets a few chances."""
+        job_dir = self._held.present() or self.job_dir
+        (job_dir / "reserve").unlink(missing_ok=True)
+        for partial in job_dir.glob(".partial-*"):
             partial.unlink(missing_ok=True)
         message = message or {"done": "done", "stopped": "stopped as asked"}.get(state, "failed")
         self._update(state=state, error=error, ended_s=time.time(), eta_s=None, message=message)
         for chance in range(10):
             try:
-                self._write()
+                with self._lock:
+                    write_status(job_dir, self.status)
+                return
+            except FileNotFoundError:
+                logger.error("the job's directory %s is gone: how it ended is recorded nowhere", job_dir)
                 return
             except OSError:
                 logger.warning("the last status could not be written, chance %d of 10", chance + 1)
@@ -340,7 +355,7 @@ def run_job(
             begin(job_dir, continuing=continuing)
         with reporting_to(job.progress):
             answer = execute(spec, continuing)
-        write_json(job_dir / "result.json", answer)
+        write_json(job_dir / "result.json", answer, grow=False)
         trained = spec.command in SHARED_COMMANDS and (run_dir / "metrics.jsonl").is_file()
         if trained and importlib.util.find_spec("tensorboard") is not None:
             from ..training.tensorboard import write_events  # pulls pandas, which a waiting job does not need

@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -151,13 +151,19 @@ def write_spec(job_dir: Path, spec: JobSpec) -> None:
 
 
 def read_spec(job_dir: Path) -> JobSpec:
-    """Read the specification strictly; raises what `JobSpec` raises."""
-    return JobSpec.from_dict(read_json(job_dir / "spec.json"))
+    """Read the specification strictly; raises what `JobSpec` raises.
+
+    Its workspace is the one that the job lies in now, and a folder that has gone gives way to the workspace's own.
+    """
+    spec = JobSpec.from_dict(read_json(job_dir / "spec.json"))
+    workspace = job_dir.absolute().parents[1]
+    folder = spec.folder if not spec.folder or Path(spec.folder).is_dir() else str(workspace.parent)
+    return replace(spec, workspace=str(workspace), folder=folder)
 
 
 def write_status(job_dir: Path, status: JobStatus) -> None:
     """Replace the status atomically."""
-    write_json(job_dir / "status.json", asdict(status))
+    write_json(job_dir / "status.json", asdict(status), grow=False)
 
 
 def read_status(job_dir: Path) -> JobStatus:

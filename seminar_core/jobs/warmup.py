@@ -59,7 +59,8 @@ def scratch(workspace: Workspace) -> Workspace:
     inner.runs.mkdir(exist_ok=True)
     workspace.datasets.mkdir(parents=True, exist_ok=True)
     if not inner.datasets.exists():
-        os.symlink(workspace.datasets, inner.datasets)
+        inner.datasets.unlink(missing_ok=True)
+        os.symlink(Path("..", workspace.datasets.name), inner.datasets)
     return inner
 
 
@@ -80,7 +81,8 @@ def begin(workspace: Workspace, words: list[str]) -> str:
         parent = changed[changed.index("--from") + 1]
         link = inner.run_dir(parent)
         if not link.exists():
-            os.symlink(workspace.run_dir(parent), link)
+            link.unlink(missing_ok=True)
+            os.symlink(Path("..", "..", workspace.runs.name, parent), link)
     settings = {"steps": STEPS, "seconds": 600, "evaluate_every": EVALUATE_AT, "patience": 99, "keep_every": 0}
     settings["frames"] = 0
     kept = [word for i, word in enumerate(changed) if not _sets(changed, i, settings)]

@@ -50,12 +50,15 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint at `path`, replacing an older one of that name as a whole.
 
+    The run's directory must be there.
+
     Raises:
         OSError: it could not be written (a full disk); the older one is still there.
     """
     moments, scalars = _split_optimisers(optimisers)
     moments.update(_generator_states())
-    with atomic_directory(path, replace=True) as partial:
+    path.parent.mkdir(exist_ok=True)
+    with atomic_directory(path, replace=True, grow=False) as partial:
         for name, tensors in ((WEIGHTS, model.state_dict()), (MOMENTS, moments)):
             try:
                 save_file(_own(tensors), partial / name)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..errors import Cancelled, CorruptFileError, DivergedError, NoMemoryError, NonFiniteError
-from ..files import append_line, read_lines
+from ..files import HeldDirectory, append_line, read_lines
 from ..progress import Progress, silent
 from ..runtime import peak_memory_mb
 from .checkpoint import Fingerprint, resume_from, save_checkpoint
@@ -175,6 +175,7 @@ class Loop:
         self.counters = Counters()
         self._pending: list[dict[str, Tensor]] = []
         self._cancelled: Cancelled | None = None
+        self._held: HeldDirectory | None = None
 
     def run(
         self,
@@ -188,10 +189,18 @@ class Loop:
         Raises:
             DivergedError: a loss is not finite; the best checkpoint stays.
             NoMemoryError: the device or this machine ran out of memory.
+            GoneError: the run directory was moved or deleted meanwhile.
             Cancelled: raised by `progress`; the last checkpoint was written first.
         """
+        if self.task.writes:
+            self.directory.mkdir(exist_ok=True)
+            hint = "resume it where it lies now, or train the run again"
+            self._held = HeldDirectory(self.directory, "the run's directory", hint)
         try:
             return self._run(resume, progress, should_stop)
+        except OSError:
+            self._check_directory()
+            raise
         except (MemoryError, RuntimeError) as error:
             if not no_room(error):
                 raise
@@ -203,6 +212,13 @@ class Loop:
         except Cancelled:
             self._save(LAST)
             raise
+        finally:
+            if self._held is not None:
+                self._held.close()
+
+    def _check_directory(self) -> None:
+        if self._held is not None:
+            self._held.check()
 
     def _run(self, resume: bool, progress: Progress, should_stop: Callable[[], bool]) -> Outcome:
         counters, budget = self._start(resume), self.budget
@@ -260,7 +276,6 @@ class Loop:
             self._forget_later_lines()
         else:
             if task.writes:
-                self.directory.mkdir(parents=True, exist_ok=True)
                 (self.directory / "metrics.jsonl").unlink(missing_ok=True)
             self._validate()
             self._save(FIRST)
@@ -338,6 +353,7 @@ class Loop:
 
     def _write(self, line: dict[str, Any]) -> None:
         if self.task.writes:
+            self._check_directory()
             append_line(self.directory / "metrics.jsonl", line)
 
     def _validate(self) -> None:
@@ -380,6 +396,7 @@ class Loop:
     def _save(self, name: str, *, moments: bool = True) -> None:
         if not self.task.writes:
             return
+        self._check_directory()
         save_checkpoint(
             self.directory / "checkpoints" / name,
             model=self.task.model,

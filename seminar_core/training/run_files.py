@@ -131,6 +131,7 @@ def write_status(directory: Path, *, state: str, **facts: Any) -> None:
     write_json(
         directory / "status.json",
         {"state": state, "pid": pid, "pid_identity": process_identity(pid), "time_s": time.time(), **facts},
+        grow=False,
     )
 
 

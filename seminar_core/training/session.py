@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import Cancelled, ExistsError, NotReadyError, PeerError, SeminarError, StaleError
+from ..errors import Cancelled, ExistsError, GoneError, NotReadyError, PeerError, SeminarError, StaleError
 from ..files import write_json
 from ..progress import Progress, silent
 from ..workspace import Workspace, refuse_bundled
@@ -120,6 +120,7 @@ def carry_out(
     Raises:
         Cancelled: through `orders.progress`; the run is recorded as stopped and can be resumed.
         DivergedError, DeviceError, PeerError: recorded as failed.
+        GoneError: the run's directory was moved or deleted meanwhile; nothing is recorded.
         NotReadyError: another process has begun to train the run in the meantime.
     """
     path = workspace.run_dir(card.name)
@@ -140,6 +141,8 @@ def carry_out(
             outcome = loop.run(resume=orders.resume, progress=orders.progress, should_stop=orders.should_stop)
     except Cancelled:
         write_status(path, state="stopped", **facts(loop))
+        raise
+    except GoneError:
         raise
     except SeminarError as error:
         write_status(path, state="failed", error=error.as_dict(), **facts(loop))
@@ -164,5 +167,5 @@ def facts(loop: Loop) -> dict[str, Any]:
 def record_answer(path: Path, name: str, answer: dict[str, Any], *, keep: bool = True) -> dict[str, Any]:
     """Keep a command's answer in the run's directory, where this process keeps its files, and return it."""
     if keep:
-        write_json(path / f"{name}.json", answer)
+        write_json(path / f"{name}.json", answer, grow=False)
     return answer
