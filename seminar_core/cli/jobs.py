@@ -21,12 +21,27 @@ Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's name, as `job
 
 
 def check_usage(words: list[str]) -> None:
-    """Parse the command's words without running it; wrong usage ends with status 2, as when typed."""
+    """Parse the command's words without running it; wrong usage ends with status 2, as when typed.
+
+    Raises:
+        ConfigError: a setting that the command does not know, or that is outside its range.
+        MissingFileError, CorruptFileError: the file of settings cannot be read.
+    """
     group: Any = typer.main.get_command(main.app)
     name, rest = words[0], words[1:]
     command = group.commands.get(name)
     if command is not None:
-        command.make_context(f"seminar_core {name}", list(rest))
+        check_settings(name, command.make_context(f"seminar_core {name}", list(rest)).params)
+
+
+def check_settings(name: str, told: dict[str, Any]) -> None:
+    """Read the settings among a command's parsed options as the command itself will; raises what that raises."""
+    from ..training.recipe import FinetuneConfig, PretrainConfig
+    from ..training.settings import load_config
+
+    kinds: dict[str, type] = {"pretrain": PretrainConfig, "finetune": FinetuneConfig, "reproduce": FinetuneConfig}
+    if name in kinds:
+        load_config(kinds[name], told["config"], told["settings"] or (), seed=told["seed"], device=told["device"])
 
 
 def start(

@@ -34,6 +34,7 @@ from .launch import Group, launched, one_after_the_other, own_device, together
 from .loop import BEST, StepLosses, Task
 from .quantised import attach_codec
 from .recipe import FinetuneConfig, PretrainConfig
+from .room import require_room
 from .run_files import RunCard, existing_run, read_card
 from .session import Orders, card_to_resume, carry_out, record_answer, refuse_existing
 from .settings import from_dict, to_dict
@@ -54,9 +55,10 @@ def ranker_task(
     With a group every step is shared with its other processes.
 
     Raises:
-        ConfigError: the batch cannot be shared out evenly.
+        ConfigError: the batch cannot be shared out evenly, or the settings cannot fit into memory.
         EmptyDataError: labels are a task and training holds one kind of label alone.
     """
+    require_room(material, config.model, config.batches, device, ranker=True)
     ranker = build_ranker(material, model, config.model, config.seed, config.answers.count)
     if psu is not None:
         ranker.restore(psu)

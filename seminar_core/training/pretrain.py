@@ -27,6 +27,7 @@ from .distributed import SPARSE_TABLES, SharedPSU, shared
 from .launch import Group, launched, one_after_the_other, own_device, together
 from .loop import StepLosses, Task
 from .recipe import PretrainConfig
+from .room import require_room
 from .run_files import RunCard
 from .session import Orders, card_to_resume, carry_out, record_answer, refuse_existing
 from .settings import from_dict, to_dict
@@ -36,8 +37,9 @@ def psu_task(material: Material, config: PretrainConfig, device: str, group: Gro
     """A new PSU and everything the loop needs to train it, alone or sharing every step with a group.
 
     Raises:
-        ConfigError: the batch cannot be shared out evenly.
+        ConfigError: the batch cannot be shared out evenly, or the settings cannot fit into memory.
     """
+    require_room(material, config.model, config.batches, device, ranker=False)
     psu = build_psu(material, config.model, config.objectives, config.seed).to(device)
     batches = training_batches(material, config.batches, config.seed)
     shared_step = None

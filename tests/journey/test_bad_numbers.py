@@ -90,6 +90,13 @@ def refused(workspace: Workspace, *words: str) -> tuple[int, str]:
         ((*FINETUNE, "--set", "keep=0"), "keep"),
         ((*FINETUNE, "--set", "negatives=0"), "negatives"),
         ((*FINETUNE, "--set", "max_length=0"), "max_length"),
+        ((*FINETUNE, "--set", "hidden=99999999999"), "GB are free on cpu"),
+        ((*PRETRAIN, "--set", "width=4000000000"), "width = 4000000000"),
+        ((*PRETRAIN, "--set", "batch_size=99999999999"), "batch_size = 99999999999"),
+        (("jobs", "start", *PRETRAIN, "--set", "stesp=9"), "setting 'stesp' is not known"),
+        (("jobs", "start", *FINETUNE, "--set", "keep=0"), "keep"),
+        (("jobs", "start", *REPRODUCE, "--set", "stesp=9"), "setting 'stesp' is not known"),
+        (("jobs", "start", *FINETUNE, "--config", "none.toml"), "none.toml does not exist"),
         (("evaluate", "--run", "run", "--negatives", "0"), "0"),
         (("evaluate", "--run", "run", "--negatives", "-1"), "-1"),
         (("evaluate", "--run", "run", "--negatives", "\u00b2"), "\u00b2"),
@@ -106,4 +113,4 @@ def test_a_number_outside_its_range_is_named(workspace: Workspace, words: tuple[
     monkeypatch.chdir(workspace.root.parent)
     _, said = refused(workspace, *words)
     assert says in said
-    assert not list(Path.cwd().glob("never*"))
+    assert not list(Path.cwd().glob("never*")) and not workspace.jobs.exists()
