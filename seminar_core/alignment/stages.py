@@ -23,7 +23,7 @@ from ..model.losses import heldout_items
 from ..progress import Progress, silent
 from ..training.checkpoint import read_state
 from ..training.recipe import PretrainConfig
-from ..training.run_files import read_card
+from ..training.run_files import read_card, untrained_note
 from ..training.runs import existing_run, load_run
 from ..workspace import Workspace
 from .card import number_card
@@ -47,6 +47,7 @@ class StageVectors:
         dataset: opened.
         channels: one row per item, Q A T I.
         heldout: (I,) bool, items kept out of alignment; None where the run has no alignment objective.
+        note: what must be known of it, such as "best" being the untrained model; else None.
     """
 
     run: str
@@ -55,6 +56,7 @@ class StageVectors:
     dataset: Dataset
     channels: ChannelSet
     heldout: np.ndarray | None
+    note: str | None
 
     def __repr__(self) -> str:
         return f"StageVectors({self.run!r} {self.stage}, step {self.step}, {self.channels!r})"
@@ -91,6 +93,14 @@ def film_frames(workspace: Workspace, run: str) -> list[str]:
         if best not in steps.values():
             steps["best"] = best
     return sorted(steps, key=steps.__getitem__)
+
+
+def notes_of(workspace: Workspace, run: str, stages: Sequence[str]) -> list[str]:
+    """What must be known of these stages before they are compared: one that is named trained and is not."""
+    known = stages_of(workspace, run)
+    best = [known[stage][0] for stage in stages if stage in known and known[stage][1] == "best"]
+    notes = (untrained_note(workspace.run_dir(source)) for source in dict.fromkeys(best))
+    return [note for note in notes if note is not None]
 
 
 def _psu_of(workspace: Workspace, run: str) -> str:
@@ -135,7 +145,8 @@ def open_stage(workspace: Workspace, run: str, stage: str | None = None) -> Stag
         heldout = heldout_items(opened.dataset.n_items, config.seed, config.objectives.held_out)[1:]
     elif opened.parent is not None:
         heldout = _heldout_of_parent(workspace, opened.parent, opened.dataset.n_items)
-    return StageVectors(source, name, opened.step, opened.dataset, channels, heldout)
+    note = untrained_note(opened.path) if checkpoint == "best" else None
+    return StageVectors(source, name, opened.step, opened.dataset, channels, heldout, note)
 
 
 def _heldout_of_parent(workspace: Workspace, parent: str, n_items: int) -> np.ndarray | None:
@@ -166,7 +177,10 @@ def card_of(
         chosen = np.isin(channels.rows, items)
         channels = channels.take(chosen)
         heldout = None if heldout is None else heldout[chosen]
-    return number_card(channels.vectors, channels.present, seed=seed, heldout=heldout, correction=correction)
+    card = number_card(channels.vectors, channels.present, seed=seed, heldout=heldout, correction=correction)
+    if opened.note is not None:
+        card["notes"] = [opened.note, *card["notes"]]
+    return card
 
 
 def encoders_card(

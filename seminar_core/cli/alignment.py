@@ -83,7 +83,8 @@ def map_(
     else:
         map_export.write_table(map_export.map_table(layout, dataset.item_ids), out)
     facts = {**layout.facts, "seconds": time.perf_counter() - started, "fit_seconds": layout.facts["seconds"]}
-    return {"run": run, "map": key, "out": out, "format": format, **facts}
+    notes = alignment.notes_of(workspace, run, names)
+    return {"run": run, "map": key, "out": out, "format": format, "notes": notes, **facts}
 
 
 def register(app: typer.Typer) -> None:

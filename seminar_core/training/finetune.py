@@ -9,35 +9,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..data.opening import open_dataset
+from ..data.dataset import Dataset
 from ..errors import ConfigError, StaleError, UnknownNameError
-from ..evaluation.result import current_commit
 from ..model.baselines import MODELS
 from ..model.losses import weighted_sum
 from ..model.psu import PSU
 from ..model.tensors import life_tensors, target_tensors
 from ..workspace import Workspace
-from .assembly import (
-    Material,
-    build_psu,
-    build_ranker,
-    gather_material,
-    optimisers,
-    training_batches,
-    uses_bfloat16,
-    validation_questions,
-    validator,
-)
+from .assembly import Material, build_psu, build_ranker, training_batches, validation_questions, validator
 from .checkpoint import load_weights
 from .distributed import SPARSE_TABLES, SharedRanker, shared
-from .launch import Group, launched, one_after_the_other, own_device, together
+from .launch import Group
 from .loop import BEST, StepLosses, Task
 from .quantised import attach_codec
 from .recipe import FinetuneConfig, PretrainConfig
 from .room import require_room
 from .run_files import RunCard, existing_run, read_card
-from .session import Orders, card_to_resume, carry_out, record_answer, refuse_existing
-from .settings import from_dict, to_dict
+from .session import Orders, run_card, task_of, train
+from .settings import from_dict
 
 SHAPED_BY_PSU = ("width", "heads", "query_absent", "item_absent", "alpha", "learn_alpha", "disabled")
 
@@ -86,25 +75,13 @@ def ranker_task(
         return StepLosses(weighted_sum(parts, weights), parts, examples)
 
     questions = validation_questions(material, config.budget.validation_people, config.seed)
-    measure_ranker = validator(ranker, material, questions, max_length=config.batches.max_length, device=device)
+    measured = validator(ranker, material, questions, max_length=config.batches.max_length, device=device)
 
     def validate() -> dict[str, float]:
         renew()
-        return measure_ranker()
+        return measured()
 
-    return Task(
-        model=ranker,
-        optimisers=optimisers(ranker, config.optimiser, sparse=config.model.sparse, device=device),
-        losses=losses,
-        validate=validate,
-        select="MRR",
-        fingerprint=material.fingerprint,
-        device=device,
-        bfloat16=uses_bfloat16(config.optimiser, device),
-        clip=config.optimiser.clip,
-        group=group,
-        rate=config.optimiser.rate,
-    )
+    return task_of(ranker, material, config, device, group, losses, validate, "MRR")
 
 
 def restored_settings(config: FinetuneConfig, parent: RunCard) -> FinetuneConfig:
@@ -114,8 +91,8 @@ def restored_settings(config: FinetuneConfig, parent: RunCard) -> FinetuneConfig
     return replace(config, model=replace(config.model, **shared), encoders=theirs.encoders)
 
 
-def load_parent(workspace: Workspace, name: str, dataset_name: str, dataset_hash: str) -> RunCard:
-    """The card of the PSU to restore from.
+def parent_on(workspace: Workspace, name: str, dataset: Dataset) -> RunCard:
+    """The card of the PSU to restore from, on `dataset`.
 
     Raises:
         UnknownRunError: no such run.
@@ -127,14 +104,14 @@ def load_parent(workspace: Workspace, name: str, dataset_name: str, dataset_hash
         raise ConfigError(
             f"run {name!r} is a {card.model}, only a pretrained PSU can be restored", hint="give --from a pretrain run"
         )
-    if card.dataset != dataset_name:
+    if card.dataset != dataset.name:
         raise ConfigError(
-            f"run {name!r} was pretrained on {card.dataset!r}, not on {dataset_name!r}",
-            hint=f"finetune on {card.dataset!r}, or pretrain on {dataset_name!r}",
+            f"run {name!r} was pretrained on {card.dataset!r}, not on {dataset.name!r}",
+            hint=f"finetune on {card.dataset!r}, or pretrain on {dataset.name!r}",
         )
-    if card.dataset_hash != dataset_hash:
+    if card.dataset_hash != dataset.hash:
         raise StaleError(
-            f"run {name!r} was pretrained on version {card.dataset_hash} of {dataset_name!r}, now {dataset_hash}",
+            f"run {name!r} was pretrained on version {card.dataset_hash} of {dataset.name!r}, now {dataset.hash}",
             hint="pretrain again on the present version",
         )
     return card
@@ -161,76 +138,23 @@ def finetune(
     """
     if model not in MODELS:
         raise UnknownNameError("model", model, MODELS)
-    group = launched()
-    with together(group):
-        return _finetune(
-            workspace, dataset_name, run_name, model, parent, config or FinetuneConfig(), orders or Orders(), group
-        )
+    wanted = config or FinetuneConfig()
+
+    def card(dataset: Dataset) -> RunCard:
+        settings = wanted if parent is None else restored_settings(wanted, parent_on(workspace, parent, dataset))
+        return run_card(run_name, "ranker", model, dataset, settings, parent)
+
+    def task(material: Material, card: RunCard, device: str, group: Group | None) -> Task:
+        psu = None if card.parent is None else load_psu(workspace, card.parent, material)
+        return ranker_task(material, model, from_dict(FinetuneConfig, card.config), device, psu, group)
+
+    return train(workspace, dataset_name, card, task, orders or Orders())
 
 
-def _finetune(
-    workspace: Workspace,
-    dataset_name: str,
-    run_name: str,
-    model: str,
-    parent: str | None,
-    config: FinetuneConfig,
-    orders: Orders,
-    group: Group | None,
-) -> dict:
-    with one_after_the_other(group):
-        dataset = open_dataset(workspace, dataset_name)
-    parent_card = None if parent is None else load_parent(workspace, parent, dataset_name, dataset.hash)
-    if parent_card is not None:
-        config = restored_settings(config, parent_card)
-    card = RunCard(
-        name=run_name,
-        kind="ranker",
-        model=model,
-        dataset=dataset_name,
-        dataset_hash=dataset.hash,
-        encodings=to_dict(config.encoders),
-        config=to_dict(config),
-        seed=config.seed,
-        parent=parent,
-        commit=current_commit(),
-    )
-    if orders.resume:
-        card = card_to_resume(workspace, card)
-        config = from_dict(FinetuneConfig, card.config)
-    else:
-        refuse_existing(workspace, run_name, orders.overwrite)
-    device = own_device(config.device, group)
-    with one_after_the_other(group):
-        material = gather_material(dataset, config.encoders, config.split)
-    psu = None if parent_card is None else load_psu(workspace, parent_card, material)
-    task = ranker_task(material, model, config, device, psu, group)
-    outcome, path = carry_out(workspace, card, task, config.budget, orders)
-    counters = outcome.counters
-    return record_answer(
-        path,
-        "finetune",
-        {
-            "run": run_name,
-            "model": model,
-            "steps": counters.step,
-            "seconds": counters.seconds,
-            "best_step": counters.best_step,
-            "validation": counters.validation,
-            "examples_per_s": outcome.examples_per_s,
-            "losses": counters.losses,
-            "parent": parent,
-            "ended_by": outcome.reason,
-            "device": device,
-            "processes": 1 if group is None else group.world,
-        },
-        keep=task.writes,
-    )
-
-
-def load_psu(workspace: Workspace, card: RunCard, material: Material) -> PSU:
+def load_psu(workspace: Workspace, name: str, material: Material) -> PSU:
     """The best PSU of a pretrain run, in evaluation mode on the CPU."""
-    theirs = from_dict(PretrainConfig, card.config)
+    path = existing_run(workspace, name)
+    theirs = from_dict(PretrainConfig, read_card(path).config)
     psu = build_psu(material, theirs.model, theirs.objectives, theirs.seed)
-    load_weights(workspace.run_dir(card.name) / "checkpoints" / BEST, psu, material.fingerprint)
+    load_weights(path / "checkpoints" / BEST, psu, material.fingerprint)
     return psu.eval()

@@ -1,36 +1,26 @@
 """`pretrain`: train a PSU on a data set.
 
 Training. The three objectives over many target positions of each life; the step-0 checkpoint is always kept, because
-"before" is half of every picture of alignment. Selection is by validation MRR of the next pair asked as a
-recommendation, on people of the validation subset only.
+"before" is half of every picture of alignment. Selection is by `selection.psu_validator`, on held-out people and items.
 """
 
 from __future__ import annotations
 
 import torch
 
-from ..data.opening import open_dataset
-from ..evaluation.result import current_commit
+from ..data.dataset import Dataset
 from ..model.tensors import to_tensors
 from ..workspace import Workspace
-from .assembly import (
-    Material,
-    build_psu,
-    gather_material,
-    optimisers,
-    training_batches,
-    uses_bfloat16,
-    validation_questions,
-    validator,
-)
+from .assembly import Material, build_psu, training_batches, validation_questions
 from .distributed import SPARSE_TABLES, SharedPSU, shared
-from .launch import Group, launched, one_after_the_other, own_device, together
+from .launch import Group
 from .loop import StepLosses, Task
 from .recipe import PretrainConfig
 from .room import require_room
 from .run_files import RunCard
-from .session import Orders, card_to_resume, carry_out, record_answer, refuse_existing
-from .settings import from_dict, to_dict
+from .selection import SELECT_BY, psu_validator
+from .session import Orders, run_card, task_of, train
+from .settings import from_dict
 
 
 def psu_task(material: Material, config: PretrainConfig, device: str, group: Group | None = None) -> Task:
@@ -57,19 +47,8 @@ def psu_task(material: Material, config: PretrainConfig, device: str, group: Gro
         return StepLosses(output.total, output.losses, int(targets.valid.sum()))
 
     questions = validation_questions(material, config.budget.validation_people, config.seed)
-    return Task(
-        model=psu,
-        optimisers=optimisers(psu, config.optimiser, sparse=config.model.sparse, device=device),
-        losses=losses,
-        validate=validator(psu, material, questions, max_length=config.batches.max_length, device=device),
-        select="MRR",
-        fingerprint=material.fingerprint,
-        device=device,
-        bfloat16=uses_bfloat16(config.optimiser, device),
-        clip=config.optimiser.clip,
-        group=group,
-        rate=config.optimiser.rate,
-    )
+    validate = psu_validator(psu, material, questions, max_length=config.batches.max_length, device=device)
+    return task_of(psu, material, config, device, group, losses, validate, SELECT_BY)
 
 
 def pretrain(
@@ -87,59 +66,12 @@ def pretrain(
         ExistsError: the run exists and replacing it was not asked for.
         DivergedError: a loss is not finite; the best checkpoint stays.
     """
-    group = launched()
-    with together(group):
-        return _pretrain(workspace, dataset_name, run_name, config or PretrainConfig(), orders or Orders(), group)
+    wanted = config or PretrainConfig()
 
+    def card(dataset: Dataset) -> RunCard:
+        return run_card(run_name, "psu", "psu", dataset, wanted)
 
-def _pretrain(
-    workspace: Workspace,
-    dataset_name: str,
-    run_name: str,
-    config: PretrainConfig,
-    orders: Orders,
-    group: Group | None,
-) -> dict:
-    with one_after_the_other(group):
-        dataset = open_dataset(workspace, dataset_name)
-    card = RunCard(
-        name=run_name,
-        kind="psu",
-        model="psu",
-        dataset=dataset_name,
-        dataset_hash=dataset.hash,
-        encodings=to_dict(config.encoders),
-        config=to_dict(config),
-        seed=config.seed,
-        commit=current_commit(),
-    )
-    if orders.resume:
-        card = card_to_resume(workspace, card)
-        config = from_dict(PretrainConfig, card.config)
-    else:
-        refuse_existing(workspace, run_name, orders.overwrite)
-    device = own_device(config.device, group)
-    with one_after_the_other(group):
-        material = gather_material(dataset, config.encoders, config.split)
-    task = psu_task(material, config, device, group)
-    outcome, path = carry_out(workspace, card, task, config.budget, orders)
-    counters = outcome.counters
-    parts = {name: counters.losses.get(name) for name in ("neighbour", "next_pair", "alignment", "relevance")}
-    extras = {name: value for name, value in counters.losses.items() if name not in (*parts, "total")}
-    return record_answer(
-        path,
-        "pretrain",
-        {
-            "run": run_name,
-            "steps": counters.step,
-            "seconds": counters.seconds,
-            "losses": {**parts, **extras},
-            "best_step": counters.best_step,
-            "examples_per_s": outcome.examples_per_s,
-            "validation": counters.validation,
-            "ended_by": outcome.reason,
-            "device": device,
-            "processes": 1 if group is None else group.world,
-        },
-        keep=task.writes,
-    )
+    def task(material: Material, card: RunCard, device: str, group: Group | None) -> Task:
+        return psu_task(material, from_dict(PretrainConfig, card.config), device, group)
+
+    return train(workspace, dataset_name, card, task, orders or Orders())

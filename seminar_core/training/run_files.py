@@ -143,6 +143,17 @@ def read_status(directory: Path) -> dict[str, Any]:
     return status
 
 
+def untrained_note(directory: Path) -> str | None:
+    """What to say where a run's best checkpoint is the untrained model, because no later one scored better."""
+    status = read_status(directory)
+    if status.get("best_step") != 0 or not status.get("steps"):
+        return None
+    return (
+        f"the best checkpoint of {directory.name} is step 0, the untrained model: none of the {status['steps']} steps "
+        "scored better on validation; train longer, or change its objectives or its learning rate"
+    )
+
+
 def current_hash(workspace: Workspace, dataset: str) -> str | None:
     """Hash of the present version of a data set, None where there is none."""
     try:

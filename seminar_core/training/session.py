@@ -1,7 +1,7 @@
-"""One run from its card to its answer: make the directory, run the loop, record how it ended.
+"""One run from its data set to its answer: card, directory, loop, and the record of how it ended.
 
-Training; what `pretrain` and `finetune` share. Whatever ends a run (budget, patience, a stop request, an error) is
-recorded in status.json, so that a run that did not finish never looks as if it had.
+Training; what `pretrain` and `finetune` share: they say what is trained, this trains it. Whatever ends a run (budget,
+patience, a stop request, an error) is recorded in status.json: a run that did not finish never looks as if it had.
 """
 
 from __future__ import annotations
@@ -13,15 +13,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..data.dataset import Dataset
+from ..data.opening import open_dataset
 from ..errors import Cancelled, ExistsError, GoneError, NotReadyError, PeerError, SeminarError, StaleError
+from ..evaluation.result import current_commit
 from ..files import write_json
+from ..model.psu import PSU
+from ..model.ranker import Ranker
 from ..progress import Progress, silent
 from ..workspace import Workspace, refuse_bundled
-from .launch import wait_for_all
-from .loop import Loop, Outcome, Task
-from .recipe import BudgetConfig
-from .run_files import RunCard, existing_run, new_run, read_card, read_status, write_status
+from .assembly import Material, gather_material, optimisers, uses_bfloat16
+from .launch import Group, launched, one_after_the_other, own_device, together, wait_for_all
+from .loop import Loop, Outcome, StepLosses, Task
+from .recipe import BudgetConfig, FinetuneConfig, PretrainConfig
+from .run_files import RunCard, existing_run, new_run, read_card, read_status, untrained_note, write_status
+from .settings import from_dict, to_dict
 
+OBJECTIVES = ("neighbour", "next_pair", "alignment", "relevance")
+COMMANDS = {"psu": "pretrain", "ranker": "finetune"}
+CONFIGS: dict[str, type[PretrainConfig] | type[FinetuneConfig]] = {"psu": PretrainConfig, "ranker": FinetuneConfig}
 BROKEN = ("connection", "gloo", "nccl", "broken pipe", "socket")
 """Words by which torch says that another process is no longer there."""
 
@@ -164,8 +174,134 @@ def facts(loop: Loop) -> dict[str, Any]:
     }
 
 
-def record_answer(path: Path, name: str, answer: dict[str, Any], *, keep: bool = True) -> dict[str, Any]:
-    """Keep a command's answer in the run's directory, where this process keeps its files, and return it."""
-    if keep:
-        write_json(path / f"{name}.json", answer, grow=False)
+def task_of(
+    model: PSU | Ranker,
+    material: Material,
+    config: PretrainConfig | FinetuneConfig,
+    device: str,
+    group: Group | None,
+    losses: Callable[[int], StepLosses],
+    validate: Callable[[], dict[str, float]],
+    select: str,
+) -> Task:
+    """What the loop needs to train `model`, which is on `device` already, with the shared optimisers.
+
+    Args:
+        model, material, config, device, group: as the command has them.
+        losses: of the step.
+        validate: the metrics that choose a checkpoint.
+        select: the one that decides.
+    """
+    return Task(
+        model=model,
+        optimisers=optimisers(model, config.optimiser, sparse=config.model.sparse, device=device),
+        losses=losses,
+        validate=validate,
+        select=select,
+        fingerprint=material.fingerprint,
+        device=device,
+        bfloat16=uses_bfloat16(config.optimiser, device),
+        clip=config.optimiser.clip,
+        group=group,
+        rate=config.optimiser.rate,
+    )
+
+
+def train(
+    workspace: Workspace,
+    dataset_name: str,
+    wanted: Callable[[Dataset], RunCard],
+    make_task: Callable[[Material, RunCard, str, Group | None], Task],
+    orders: Orders,
+) -> dict[str, Any]:
+    """Train one run from its data set to the answer of its command, in this process or in one of a group.
+
+    Args:
+        workspace: where both lie.
+        dataset_name: of the data set.
+        wanted: the card of the run on that data set; a run that is resumed keeps its own.
+        make_task: the task from material, card, device and group.
+        orders: how to carry it out.
+
+    Raises:
+        UnknownDatasetError: no such data set.
+        ExistsError: the run exists and replacing it was not asked for.
+        DivergedError: a loss is not finite; the best checkpoint stays.
+    """
+    group = launched()
+    with together(group):
+        return _train(workspace, dataset_name, wanted, make_task, orders, group)
+
+
+def _train(
+    workspace: Workspace,
+    dataset_name: str,
+    wanted: Callable[[Dataset], RunCard],
+    make_task: Callable[[Material, RunCard, str, Group | None], Task],
+    orders: Orders,
+    group: Group | None,
+) -> dict[str, Any]:
+    with one_after_the_other(group):
+        dataset = open_dataset(workspace, dataset_name)
+    card = wanted(dataset)
+    if orders.resume:
+        card = card_to_resume(workspace, card)
+    else:
+        refuse_existing(workspace, card.name, orders.overwrite)
+    config = config_of(card)
+    device = own_device(config.device, group)
+    with one_after_the_other(group):
+        material = gather_material(dataset, config.encoders, config.split)
+    task = make_task(material, card, device, group)
+    outcome, path = carry_out(workspace, card, task, config.budget, orders)
+    counters = outcome.counters
+    losses: dict[str, float | None] = dict(counters.losses)
+    if card.kind == "psu":
+        losses = {name: losses.get(name) for name in (*OBJECTIVES, *losses) if name != "total"}
+    answer = {
+        "run": card.name,
+        "steps": counters.step,
+        "seconds": counters.seconds,
+        "losses": losses,
+        "best_step": counters.best_step,
+        "examples_per_s": outcome.examples_per_s,
+        "validation": counters.validation,
+        "ended_by": outcome.reason,
+        "device": device,
+        "processes": 1 if group is None else group.world,
+    }
+    if card.kind == "ranker":
+        answer |= {"model": card.model, "parent": card.parent}
+    sources = [workspace.run_dir(name) for name in (card.name, card.parent) if name is not None]
+    answer["notes"] = [note for note in map(untrained_note, sources) if note is not None]
+    if task.writes:
+        write_json(path / f"{COMMANDS[card.kind]}.json", answer, grow=False)
     return answer
+
+
+def run_card(
+    name: str,
+    kind: str,
+    model: str,
+    dataset: Dataset,
+    config: PretrainConfig | FinetuneConfig,
+    parent: str | None = None,
+) -> RunCard:
+    """The card of a new run on `dataset`."""
+    return RunCard(
+        name=name,
+        kind=kind,
+        model=model,
+        dataset=dataset.name,
+        dataset_hash=dataset.hash,
+        encodings=to_dict(config.encoders),
+        config=to_dict(config),
+        seed=config.seed,
+        parent=parent,
+        commit=current_commit(),
+    )
+
+
+def config_of(card: RunCard) -> PretrainConfig | FinetuneConfig:
+    """The settings that a run was, or is to be, trained with."""
+    return from_dict(CONFIGS[card.kind], card.config)

@@ -33,6 +33,13 @@ def stages(run: str) -> dict[str, tuple[str, str]]:
     return stages_of(loaders.workspace(), run)
 
 
+def notes(run: str, stages: tuple[str, ...]) -> list[str]:
+    """What must be known of the stages before they are compared."""
+    from seminar_core.alignment.stages import notes_of
+
+    return notes_of(loaders.workspace(), run, stages)
+
+
 def run_version(run: str) -> str:
     """What changes when the run, or the one it was restored from, changes."""
     return ",".join(loaders.run_key(name) for name in sorted({run, *(source for source, _ in stages(run).values())}))

@@ -97,6 +97,8 @@ def pick(run: str) -> tuple[str, ...]:
         )
         return tuple(frames)
     shown = tuple(stage for stage in known if stage in state.get("stages"))
+    for note in sources.notes(run, shown):
+        st.warning(f"Not what it seems: {note}", icon=":material/warning:")
     strange = [stage for stage in state.get("stages") if stage not in known]
     if strange:
         shown = shown or tuple(known[:2])
