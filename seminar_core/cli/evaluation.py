@@ -30,6 +30,7 @@ def evaluate(
     mode: Annotated[str, typer.Option("--mode", help="recommendation, search or pair.")] = "recommendation",
     negatives: Annotated[str, typer.Option("--negatives", help="Rivals of each target, or full.")] = "99",
     sampler: Annotated[str, typer.Option("--sampler", help="uniform, popularity or category.")] = "uniform",
+    pool: Annotated[str, typer.Option("--pool", help="Rivals from: met (by anybody) or catalogue.")] = "met",
     stage: Annotated[str, typer.Option("--stage", help="before, best or last checkpoint.")] = "best",
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
 ) -> dict[str, Any]:
@@ -42,6 +43,7 @@ def evaluate(
         mode=mode,
         negatives=read_negatives(negatives),
         sampler=sampler,
+        pool=pool,
         stage=stage,
         device=device,
         progress=report_progress(),

@@ -1,5 +1,8 @@
 """Evaluation candidates: each target's positive and negatives that the person never met, fixed by (seed, person).
 
+Negatives are items that somebody met (`pool="met"`): beside items that nobody ever met, a ranker by popularity alone
+looks good. The whole catalogue is the other pool. Who has met almost everything gets fewer negatives.
+
 Data, between the splits and the batches. Draws are a counter-based random stream per person: no generator objects, so
 any number of people is drawn at once, and a person's candidates do not depend on who else is evaluated. The person's
 own items and repeats are skipped. Query presence is equal for all candidates of a target in every mode: a scorer that
@@ -18,6 +21,7 @@ from .pools import Catalogue, Pool, item_counts, make_pool, training_events
 from .splits import EventColumns, Split, Targets
 
 SAMPLERS = ("uniform", "popularity", "category")
+POOLS = ("met", "catalogue")
 MODES = ("recommendation", "search", "pair")
 ROWS_AT_ONCE = 256
 MOST_DRAWS_AT_ONCE = 1 << 14
@@ -29,9 +33,11 @@ class Candidates:
 
     Fields:
         targets: the n targets used (`search` and `pair`: those with a query).
-        item: (n, N) int32 item rows, candidate 0 the positive, the others distinct and never met by the person.
+        item: (n, N) int32 item rows, candidate 0 the positive, the others distinct and never met by the person; 0 at
+            the end of rows that have fewer than N - 1.
         query: (n, N) int32 query rows, 0 = none.
-        left_out: targets that the mode does not use.
+        left_out: targets that the mode does not use, or that have no negative at all.
+        fewer: targets with fewer negatives than asked for.
         same_category: share of the negatives that lie in the positive's category.
     """
 
@@ -39,6 +45,7 @@ class Candidates:
     item: np.ndarray
     query: np.ndarray
     left_out: int
+    fewer: int
     same_category: float
 
     def __repr__(self) -> str:
@@ -144,34 +151,24 @@ class _Sampler:
         self.category_items = np.bincount(self.category[self.in_pool.nonzero()[0]], minlength=len(names))
 
     def draw(self, person: np.ndarray, positive: np.ndarray, count: int, seed: int) -> np.ndarray:
-        """(n, count) entries of the pool for each row of (person, positive item).
-
-        Raises:
-            ConfigError: a person has met so many items that fewer than `count` are left.
-        """
+        """(n, count) entries of the pool for each row of (person, positive item), -1 once all are drawn."""
         row, item = met_items(self.dataset.store, person)
         stride = self.dataset.n_items + 1
         met = np.unique(np.concatenate((row * stride + item, np.arange(len(person)) * stride + positive)))
         met_row, met_item = met // stride, met % stride
         counted = self.in_pool[met_item]
         left = int(self.in_pool.sum()) - np.bincount(met_row[counted], minlength=len(person))
-        if (left < count).any():
-            worst = int(np.argmin(left))
-            raise ConfigError(
-                f"{count} negatives were asked for, but the person in row {person[worst]} has met all but "
-                f"{left[worst]} of the {int(self.in_pool.sum())} items that can be drawn",
-                hint="ask for fewer negatives, or rank the full catalogue with --negatives full",
-            )
+        wanted = np.minimum(left, count)
         open_ = np.full((len(person), count), -1, np.int64)
         block = _Block(self.pool, self.dataset.n_items, seed, person, met, open_, np.zeros(len(person), np.int64))
         if self.sampler == "category":
             own = self.category[positive]
             same = counted & (self.category[met_item] == own[met_row])
             free = self.category_items[own] - np.bincount(met_row[same], minlength=len(person))
-            until = np.where(own > 0, np.minimum(free, count), 0)
+            until = np.where(own > 0, np.minimum(free, wanted), 0)
             block.fill(1, self.by_category, self.category_edges[own], self.category_edges[own + 1], until)
         zero = np.zeros(len(person), np.int64)
-        block.fill(0, None, zero, zero + self.pool.cumulative[-1], zero + count)
+        block.fill(0, None, zero, zero + self.pool.cumulative[-1], wanted)
         return block.chosen
 
 
@@ -192,23 +189,46 @@ def _check(sampler: str, count: int) -> None:
         raise ConfigError(f"{count} negatives were asked for, it must be at least 1", hint="the paper uses 99")
 
 
+def pool_items(dataset: Catalogue, pool: str) -> np.ndarray:
+    """Item rows that may be drawn: those in anybody's life, or all.
+
+    Raises:
+        UnknownNameError: another pool.
+    """
+    if pool not in POOLS:
+        raise UnknownNameError("pool of rivals", pool, POOLS)
+    counts = item_counts(dataset.store, dataset.n_items)
+    return np.flatnonzero((counts > 0) | (pool == "catalogue"))[int(pool == "catalogue") :].astype(np.int32)
+
+
 def evaluation_negatives(
-    dataset: Catalogue, targets: Targets, *, count: int = 99, sampler: str = "uniform", seed: int = 0
+    dataset: Catalogue,
+    targets: Targets,
+    *,
+    count: int = 99,
+    sampler: str = "uniform",
+    seed: int = 0,
+    pool: str = "met",
 ) -> np.ndarray:
-    """(n, count) int32 distinct items of the catalogue that each target's person never met, fixed by (seed, person).
+    """(n, count) int32 distinct items that each target's person never met, fixed by (seed, person); 0 where too few.
 
     Args:
         sampler: "uniform"; "popularity" (events to the power 0.75); "category" (of the positive's category, filled
             uniformly where it has too few).
+        pool: "met" or "catalogue".
 
     Raises:
-        UnknownNameError: another sampler.
-        ConfigError: a person has met so many items that fewer than `count` are left.
+        UnknownNameError: another sampler or pool.
     """
     _check(sampler, count)
-    items = np.arange(1, dataset.n_items + 1, dtype=np.int32)
-    pool = make_pool(items, np.zeros_like(items), sampler, item_counts(dataset.store, dataset.n_items))
-    return pool.item[_draw_all(_Sampler(dataset, pool, sampler), targets, count, seed)]
+    items = pool_items(dataset, pool)
+    drawn = make_pool(items, np.zeros_like(items), sampler, item_counts(dataset.store, dataset.n_items))
+    return _taken(drawn.item, _draw_all(_Sampler(dataset, drawn, sampler), targets, count, seed))
+
+
+def _taken(values: np.ndarray, entries: np.ndarray) -> np.ndarray:
+    """`values` at `entries`, 0 where an entry is -1."""
+    return np.where(entries >= 0, values[entries], 0).astype(values.dtype)
 
 
 def evaluation_candidates(
@@ -220,17 +240,18 @@ def evaluation_candidates(
     sampler: str = "uniform",
     count: int = 99,
     seed: int = 0,
+    pool: str = "met",
 ) -> Candidates:
     """Candidates of all targets that a query mode uses.
 
     Args:
         mode: "recommendation": no candidate has a query. "search": all share the positive's query. "pair": a negative
             is a drawn training event with a query, taken whole. The last two use only targets that have a query.
+        pool: "met" or "catalogue"; the mode "pair" draws from training events and has no pool.
 
     Raises:
-        UnknownNameError: another mode or sampler.
-        EmptyDataError: the mode uses none of the targets, or no training event has a query.
-        ConfigError: a person has met so many items that fewer than `count` are left.
+        UnknownNameError: another mode, sampler or pool.
+        EmptyDataError: the mode uses none of the targets, nobody has a negative left, or no training event a query.
     """
     if mode not in MODES:
         raise UnknownNameError("query mode", mode, MODES)
@@ -245,17 +266,26 @@ def evaluation_candidates(
         items, queries = _pair_negatives(dataset, split, used, sampler=sampler, count=count, seed=seed)
         own = used.query[:, None]
     else:
-        items = evaluation_negatives(dataset, used, count=count, sampler=sampler, seed=seed)
+        items = evaluation_negatives(dataset, used, count=count, sampler=sampler, seed=seed, pool=pool)
         own = (used.query if mode == "search" else np.zeros_like(used.query))[:, None]
         queries = np.broadcast_to(own, items.shape)
+    rivals = (items > 0).sum(1)
+    some = rivals > 0
+    if not some.any():
+        raise EmptyDataError(
+            f"none of the {len(used)} targets has a rival: everybody met every item that can be drawn",
+            hint="draw from the whole catalogue with --pool catalogue, or import more items",
+        )
+    item = np.concatenate((used.item[:, None], items), axis=1).astype(np.int32)
     category = np.asarray(dataset.category)
     same = (category[items] == category[used.item][:, None]) & (category[items] > 0)
     return Candidates(
-        targets=used,
-        item=np.concatenate((used.item[:, None], items), axis=1).astype(np.int32),
-        query=np.concatenate((own, queries), axis=1).astype(np.int32),
-        left_out=len(targets) - len(used),
-        same_category=float(same.mean()),
+        targets=used.take(some),
+        item=item[some],
+        query=np.where(item > 0, np.concatenate((own, queries), axis=1), 0).astype(np.int32)[some],
+        left_out=len(targets) - int(some.sum()),
+        fewer=int((rivals[some] < count).sum()),
+        same_category=float(same[items > 0].mean()),
     )
 
 
@@ -274,4 +304,4 @@ def _pair_negatives(
     counts = np.bincount(item, minlength=dataset.n_items + 1)
     pool = make_pool(item[asked], query[asked], sampler, counts)
     entries = _draw_all(_Sampler(dataset, pool, sampler), targets, count, seed)
-    return pool.item[entries], pool.query[entries]
+    return _taken(pool.item, entries), _taken(pool.query, entries)

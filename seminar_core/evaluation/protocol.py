@@ -92,7 +92,7 @@ def _rank_candidates(
         scores[rows] = score(lives, targets)[:, 0]
         done += len(rows)
         progress(done, len(questions), "evaluating")
-    return ranks_from_scores(scores, questions.targets.person)
+    return ranks_from_scores(scores, questions.targets.person, allowed=questions.allowed)
 
 
 def _rank_catalogue(
@@ -114,7 +114,9 @@ def _rank_catalogue(
             ):
                 scores[index, start - 1 : start - 1 + len(items)] = score(lives, batch)[:, 0]
         own = scores[np.arange(len(rows)), targets.item - 1]
-        ranked = ranks_against(own, scores, targets.person, allowed=rival_mask(dataset, targets))
+        ranked = ranks_against(
+            own, scores, targets.person, allowed=rival_mask(dataset, targets, questions.protocol["pool"])
+        )
         better[rows], ties[rows], candidates[rows] = ranked.better, ranked.ties, ranked.candidates
         progress(int(rows[-1]) + 1, n, "evaluating")
     return Ranks(better, ties, candidates, questions.targets.person)

@@ -1,9 +1,10 @@
 """What is asked of every model: held-out targets with their candidates, chosen once and the same for all.
 
 Evaluation, between the data's candidates and the protocol. `Questions` are fixed by (data set, split, part, mode,
-negatives, sampler, seed) and by nothing else. Query modes: `recommendation` hides the query from every candidate;
-`search` gives all candidates the positive's query; in `pair` a rival is a whole training event with a query. With the
-full catalogue every item that the person never met is a rival.
+negatives, sampler, pool, seed) and by nothing else. Query modes: `recommendation` hides the query from every
+candidate; `search` gives all candidates the positive's query; in `pair` a rival is a whole training event that has a
+query. With "full" every item of the pool that the person never met is a rival. The pool is what anybody met, or the
+catalogue.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..contracts import PAD, check_shape
-from ..data.candidates import MODES, SAMPLERS, evaluation_candidates
+from ..data.candidates import MODES, POOLS, SAMPLERS, evaluation_candidates, pool_items
 from ..data.dataset import Dataset
 from ..data.splits import Split, Targets
 from ..errors import ConfigError, EmptyDataError, UnknownNameError
@@ -29,9 +30,10 @@ class Questions:
 
     Fields:
         targets: the held-out events.
-        item: (n, N) int32, candidate 0 the positive; None when the whole catalogue is asked.
+        item: (n, N) int32, candidate 0 the positive, 0 where a person has fewer rivals; None when all items are asked.
         query: (n, N) int32 query rows; (n, 1) with the whole catalogue.
-        protocol: mode, negatives, sampler, seed, part, split, n, left_out, same_category.
+        protocol: mode, negatives, sampler, pool, unmet_share (of the catalogue), seed, part, split, n, left_out,
+            fewer_rivals (targets with fewer than asked for), same_category.
     """
 
     targets: Targets
@@ -45,6 +47,11 @@ class Questions:
     def __len__(self) -> int:
         return len(self.targets)
 
+    @property
+    def allowed(self) -> np.ndarray | None:
+        """(n, N) bool, where there is a candidate; None when all items are asked."""
+        return None if self.item is None else self.item > PAD
+
     def __repr__(self) -> str:
         return "Questions(" + ", ".join(f"{name}={value}" for name, value in self.protocol.items()) + ")"
 
@@ -57,21 +64,28 @@ def ask(
     mode: str = "recommendation",
     negatives: int | str = 99,
     sampler: str = "uniform",
+    pool: str = "met",
     seed: int = 0,
     people: np.ndarray | None = None,
 ) -> Questions:
     """Choose targets and rivals.
 
     Args:
-        negatives: how many rivals, or "full" for every item that the person never met.
+        negatives: how many rivals, or "full" for every item of the pool that the person never met.
+        pool: "met" (by anybody, in the whole data set) or "catalogue".
         people: person rows to keep; None = all.
 
     Raises:
-        UnknownNameError: part, mode or sampler is not known.
-        ConfigError: the number of negatives does not fit the mode or the catalogue.
+        UnknownNameError: part, mode, sampler or pool is not known.
+        ConfigError: the number of negatives does not fit the mode.
         EmptyDataError: no target has what the mode needs.
     """
-    for what, value, known in (("mode", mode, MODES), ("part", part, PARTS), ("sampler", sampler, SAMPLERS)):
+    for what, value, known in (
+        ("mode", mode, MODES),
+        ("part", part, PARTS),
+        ("sampler", sampler, SAMPLERS),
+        ("pool", pool, POOLS),
+    ):
         if value not in known:
             raise UnknownNameError(what, value, known)
     targets = split.test if part == "test" else split.validation
@@ -81,6 +95,8 @@ def ask(
         "mode": mode,
         "negatives": negatives,
         "sampler": sampler,
+        "pool": pool,
+        "unmet_share": 1 - len(pool_items(dataset, "met")) / max(dataset.n_items, 1),
         "seed": seed,
         "part": part,
         "split": split.kind,
@@ -89,8 +105,15 @@ def ask(
         return _ask_catalogue(targets, mode, protocol)
     if not isinstance(negatives, int) or isinstance(negatives, bool):
         raise ConfigError(f"negatives = {negatives!r} is neither a whole number nor 'full'", hint="use --negatives 99")
-    chosen = evaluation_candidates(dataset, split, targets, mode=mode, sampler=sampler, count=negatives, seed=seed)
-    protocol |= {"n": len(chosen.targets), "left_out": chosen.left_out, "same_category": chosen.same_category}
+    chosen = evaluation_candidates(
+        dataset, split, targets, mode=mode, sampler=sampler, count=negatives, seed=seed, pool=pool
+    )
+    protocol |= {
+        "n": len(chosen.targets),
+        "left_out": chosen.left_out,
+        "fewer_rivals": chosen.fewer,
+        "same_category": chosen.same_category,
+    }
     return Questions(chosen.targets, chosen.item, chosen.query, protocol)
 
 
@@ -106,17 +129,21 @@ def _ask_catalogue(targets: Targets, mode: str, protocol: dict[str, Any]) -> Que
         )
     query = used.query[:, None] if mode == "search" else np.zeros((len(used), 1), np.int32)
     left_out = len(targets) - len(used)
-    return Questions(used, None, query, {**protocol, "n": len(used), "left_out": left_out, "same_category": None})
+    return Questions(
+        used, None, query, protocol | {"n": len(used), "left_out": left_out, "fewer_rivals": 0, "same_category": None}
+    )
 
 
-def rival_mask(dataset: Dataset, targets: Targets) -> np.ndarray:
-    """(n, I) bool over item rows 1..I: what the person never met, the target's own item left out."""
+def rival_mask(dataset: Dataset, targets: Targets, pool: str = "met") -> np.ndarray:
+    """(n, I) bool over item rows 1..I: what of the pool the person never met, the target's own item left out."""
     store = dataset.store
     offsets = np.asarray(store.offsets)
     length = (offsets[targets.person + 1] - offsets[targets.person]).astype(np.int64)
     row = np.repeat(np.arange(len(targets)), length)
     step = np.arange(len(row)) - np.repeat(np.cumsum(length) - length, length)
-    mask = np.ones((len(targets), dataset.n_items + 1), bool)
+    drawn = np.zeros(dataset.n_items + 1, bool)
+    drawn[pool_items(dataset, pool)] = True
+    mask = np.tile(drawn, (len(targets), 1))
     mask[row, np.asarray(store.item)[offsets[targets.person][row] + step]] = False
     mask[np.arange(len(targets)), targets.item] = False
     return mask[:, 1:]

@@ -32,7 +32,7 @@ from ..evaluation.result import Result, current_commit, read_ranks, read_result,
 from ..model.psu import PSU
 from ..progress import Progress, silent
 from ..runtime import machine_facts, resolve_device, set_threads
-from ..training.assembly import Material, affordable_negatives, build_psu, gather_material, measure
+from ..training.assembly import Material, build_psu, gather_material, measure
 from ..training.checkpoint import load_weights
 from ..training.finetune import ranker_task
 from ..training.loop import BEST, Loop
@@ -93,8 +93,7 @@ class Bench:
         self.device = resolve_device(plan.finetune.device)
         if self.device == "cpu":
             set_threads(1)
-        negatives = affordable_negatives(dataset, self.material.split.test)
-        self.questions: Questions = ask(dataset, self.material.split, negatives=negatives)
+        self.questions: Questions = ask(dataset, self.material.split)
         # A budget in CPU seconds of one thread is the same on a busy machine; a GPU is timed by the wall clock.
         self.clock = time.process_time if self.device == "cpu" else time.monotonic
         self.commit = current_commit()  # of the code that runs, whatever is checked out hours later

@@ -61,6 +61,8 @@ def table_row(row: dict[str, Any]) -> str:
 def markdown(answer: dict[str, Any]) -> str:
     """The whole page."""
     protocol, machine = answer["protocol"], answer["machine"]
+    whose = "what anybody met" if protocol["pool"] == "met" else "the catalogue"
+    pool = f"{whose} ({protocol['unmet_share']:.0%} of the catalogue nobody met)"
     headings = [
         "model", "seeds", "HIT@10", "NDCG@10", "MRR", "of the way to the oracle", "HIT@10, cold targets",
         f"MRR minus {answer['best_baseline'] or 'a baseline (none here)'}", "steps", "seconds",
@@ -71,8 +73,9 @@ def markdown(answer: dict[str, Any]) -> str:
         f"Made by `{answer['command']}` at {answer['time']}, commit {answer['commit']}, data {answer['data_hash']}, on "
         f"{machine['processor']} ({machine['cores']} cores), torch {machine['torch']}.",
         "",
-        f"{protocol['n']} test targets, {protocol['negatives']} {protocol['sampler']} rivals each, mode "
-        f"{protocol['mode']}, split by {protocol['split']}, {answer['cold_targets']} cold targets. Brackets: 95 % "
+        f"{protocol['n']} test targets, {protocol['negatives']} {protocol['sampler']} rivals each out of {pool} "
+        f"({protocol['fewer_rivals']} targets have fewer), mode {protocol['mode']}, split by {protocol['split']}, "
+        f"{answer['cold_targets']} cold targets. Brackets: 95 % "
         "intervals over people and seeds. The last difference is paired; bold where its interval excludes zero; the "
         "baseline to beat was chosen by validation. Every model has the same number of supervised steps; seconds "
         "(of one thread, on the CPU) include pretraining; a step count says in brackets when something else than the "

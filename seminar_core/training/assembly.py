@@ -19,11 +19,10 @@ from torch.optim import Optimizer
 
 from ..contracts import PAD, LifeBatch, TargetBatch
 from ..data.batches import TrainingBatches
-from ..data.candidates import met_items
 from ..data.dataset import Dataset
 from ..data.negatives import TrainingNegatives
 from ..data.pools import item_counts
-from ..data.splits import Split, Targets, position_split, time_split
+from ..data.splits import Split, position_split, time_split
 from ..encoders.store import Encodings, load_encodings
 from ..errors import DeviceError
 from ..evaluation.metrics import mean_metrics
@@ -231,17 +230,9 @@ def validation_questions(material: Material, people: int, seed: int, mode: str =
         material.split,
         part="validation",
         mode=mode,
-        negatives=affordable_negatives(dataset, targets),
         seed=VALIDATION_SEED,
         people=chosen,
     )
-
-
-def affordable_negatives(dataset: Dataset, targets: Targets, wanted: int = 99) -> int:
-    """`wanted`, or as many as are left to the person who has met most of a small catalogue."""
-    people = np.unique(targets.person)
-    row, _ = met_items(dataset.store, people)
-    return int(np.clip(dataset.n_items - np.bincount(row).max(initial=0), 1, wanted))
 
 
 @contextmanager

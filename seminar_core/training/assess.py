@@ -31,9 +31,9 @@ from .runs import Run, load_run
 CANDIDATE_SEED = 0
 
 
-def protocol_name(mode: str, negatives: int | str, sampler: str) -> str:
+def protocol_name(mode: str, negatives: int | str, sampler: str, pool: str) -> str:
     """File name of a result, without its ending."""
-    return f"{mode}-{negatives}-{sampler}"
+    return f"{mode}-{negatives}-{sampler}-{pool}"
 
 
 def evaluate_run(
@@ -43,6 +43,7 @@ def evaluate_run(
     mode: str = "recommendation",
     negatives: int | str = 99,
     sampler: str = "uniform",
+    pool: str = "met",
     part: str = "test",
     stage: str = "best",
     device: str = "auto",
@@ -63,6 +64,7 @@ def evaluate_run(
         mode=mode,
         negatives=negatives,
         sampler=sampler,
+        pool=pool,
         seed=CANDIDATE_SEED,
     )
     measured = measure(
@@ -163,7 +165,7 @@ def answer(run: Run, result: Result) -> dict[str, Any]:
 def keep_result(kept: Path, result: Result, ranks: Ranks) -> None:
     """Write the result and the ranks behind it below `kept`, where what is measured of the run is."""
     protocol = result.protocol
-    name = protocol_name(protocol["mode"], protocol["negatives"], protocol["sampler"])
+    name = protocol_name(protocol["mode"], protocol["negatives"], protocol["sampler"], protocol["pool"])
     if protocol["part"] != "test" or result.extra["stage"] != "best":
         name += f"-{protocol['part']}-{result.extra['stage']}"
     folder = kept / "results"
@@ -179,6 +181,7 @@ def kept_result(
     mode: str = "recommendation",
     negatives: int | str = 99,
     sampler: str = "uniform",
+    pool: str = "met",
 ) -> tuple[Result, Ranks]:
     """What `evaluate` measured before.
 
@@ -187,7 +190,7 @@ def kept_result(
         InvalidDataError, CorruptFileError: the file was edited or cut short.
     """
     folder = workspace.measured_dir(run_name) / "results"
-    name = protocol_name(mode, negatives, sampler)
+    name = protocol_name(mode, negatives, sampler, pool)
     if not (folder / f"{name}.json").is_file():
         raise MissingFileError(
             f"run {run_name!r} has no result for {name}", hint=f"evaluate --run {run_name} --mode {mode}"

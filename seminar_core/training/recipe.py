@@ -155,9 +155,9 @@ class OptimiserConfig:
         precision: "auto" is bfloat16 autocast on CUDA and float32 on the CPU.
     """
 
-    learning_rate: float = 4e-3
-    embedding_learning_rate: float = 4e-3
-    value_learning_rate: float = 4e-3
+    learning_rate: float = 8e-3
+    embedding_learning_rate: float = 8e-3
+    value_learning_rate: float = 8e-3
     warmup: int = 10
     final_rate: float = 0.02
     weight_decay: float = 0.0

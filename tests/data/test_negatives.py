@@ -67,11 +67,34 @@ def test_candidates_are_fixed_by_seed_and_person_not_by_who_else_is_asked_for():
     assert (whole != evaluation_negatives(DATA, SPLIT.test, count=20, seed=2)).mean() > 0.9
 
 
+def test_negatives_are_what_somebody_met_unless_the_catalogue_is_asked_for():
+    store = store_of([(t, 1 + t % 2, 0, 1) for t in range(6)], [(t, 3 + t % 3, 0, 1) for t in range(6)])
+    data = MemoryCatalogue(store, 500, np.zeros(501, np.int32))
+    split = position_split(store)
+    first = split.test.take(split.test.person == 0)
+    assert set(evaluation_negatives(data, first, count=3)[0].tolist()) == {3, 4, 5}
+    assert evaluation_negatives(data, first, count=400, pool="catalogue").min() > 0
+    with pytest.raises(UnknownNameError, match="pool of rivals 'everything'"):
+        evaluation_negatives(data, first, count=3, pool="everything")
+
+
+def test_who_has_met_almost_everything_gets_fewer_rivals_and_is_counted():
+    everything = [(t, t, 0, 1) for t in range(1, 9)]
+    store = store_of(everything[:7], everything[:3], everything)
+    data = MemoryCatalogue(store, 8, np.zeros(9, np.int32))
+    found = evaluation_candidates(data, position_split(store), position_split(store).test, count=4)
+    assert found.targets.person.tolist() == [0, 1]  # the third has met all: no rival, left out
+    assert (found.left_out, found.fewer) == (1, 1)
+    assert found.item[0].tolist() == [7, 8, 0, 0, 0] and (found.item[1] > 0).all()
+    with pytest.raises(EmptyDataError, match="none of the 1 targets has a rival"):
+        evaluation_candidates(data, position_split(store), position_split(store).test.take(np.array([2])), count=4)
+
+
 def test_category_negatives_fill_uniformly_where_the_category_is_small_and_state_the_share():
     store = store_of([(1, 1, 0, 1), (2, 2, 0, 1), (3, 3, 0, 1), (4, 4, 0, 1)])
     data = MemoryCatalogue(store, 20, np.array([0] + [1] * 7 + [2] * 13, np.int32))
     split = position_split(store)
-    found = evaluation_candidates(data, split, split.test, sampler="category", count=6)
+    found = evaluation_candidates(data, split, split.test, sampler="category", count=6, pool="catalogue")
     assert set(found.item[0, 1:].tolist()) >= {5, 6, 7}  # all that is left of category 1
     assert found.same_category == pytest.approx(3 / 6)
 
@@ -80,9 +103,8 @@ def test_everything_that_is_left_can_be_drawn():
     store = store_of([(t, t, 0, 1) for t in range(1, 41)])
     data = MemoryCatalogue(store, 50, np.zeros(51, np.int32))
     split = position_split(store)
-    assert set(evaluation_negatives(data, split.test, count=10)[0].tolist()) == set(range(41, 51))
-    with pytest.raises(ConfigError, match="11 negatives were asked for, but the person in row 0 has met all but 10"):
-        evaluation_negatives(data, split.test, count=11)
+    assert set(evaluation_negatives(data, split.test, count=10, pool="catalogue")[0].tolist()) == set(range(41, 51))
+    assert sorted(evaluation_negatives(data, split.test, count=11, pool="catalogue")[0]) == [0, *range(41, 51)]
 
 
 def test_uniform_draws_are_uniform_and_popular_ones_follow_popularity():
@@ -91,7 +113,7 @@ def test_uniform_draws_are_uniform_and_popular_ones_follow_popularity():
     data = MemoryCatalogue(store, 8, np.zeros(9, np.int32))
     split = position_split(store)
     rare = split.test.take(split.test.person >= 20)
-    uniform = evaluation_negatives(data, rare, count=1)[:, 0]
+    uniform = evaluation_negatives(data, rare, count=1, pool="catalogue")[:, 0]
     share = np.bincount(uniform, minlength=9) / len(uniform)
     assert share[[1, 2, 6, 7, 8]] == pytest.approx(0.2, abs=0.08)
     popular = evaluation_negatives(data, rare, count=1, sampler="popularity")[:, 0]

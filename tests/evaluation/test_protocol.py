@@ -53,7 +53,7 @@ def test_ranks_equal_a_loop_over_targets_and_items(negatives, monkeypatch):
     monkeypatch.setattr(protocol, "CHUNK", 17)
     monkeypatch.setattr(protocol, "CELLS", 600)
     dataset, split = plain_data()
-    questions = ask(dataset, split, negatives=negatives)
+    questions = ask(dataset, split, negatives=negatives, pool="catalogue")
 
     def score(visible, item):
         return float((np.abs(visible.astype(float) - item) <= 2).sum())
@@ -121,7 +121,10 @@ def test_rivals_of_the_full_catalogue_were_never_met():
     mask = rival_mask(dataset, split.test)
     for row, person in enumerate(split.test.person):
         life = dataset.store.item[dataset.store.offsets[person] : dataset.store.offsets[person + 1]]
-        assert set(np.flatnonzero(~mask[row]) + 1) == set(life.tolist())
+        unmet = set(range(1, dataset.n_items + 1)) - set(dataset.store.item.tolist())
+        assert set(np.flatnonzero(~mask[row]) + 1) == set(life.tolist()) | unmet
+        whole = rival_mask(dataset, split.test, "catalogue")[row]
+        assert set(np.flatnonzero(~whole) + 1) == set(life.tolist())
 
 
 @pytest.mark.parametrize(
@@ -217,3 +220,17 @@ def test_without_both_labels_there_are_no_label_metrics():
 def test_batches_shrink_as_lives_and_candidates_grow():
     assert batch_size(100, 100, 80) == 256
     assert batch_size(100_000, 1000, 100_000) == 1
+
+
+def test_popularity_has_nothing_to_learn_from_random_events_beside_items_that_nobody_met():
+    """On the whole catalogue it looks perfect: its counts tell apart what exists from what does not."""
+    hits = []
+    for seed in range(12):
+        dataset, split = plain_data(people=300, items=200, seed=seed)
+        dataset.n_items, dataset.category = 3200, np.zeros(3201, np.int32)
+        asked = {pool: ask(dataset, split, negatives=99, pool=pool) for pool in ("met", "catalogue")}
+        found = {pool: mean_metrics(popularity_ranks(dataset, split, q))["HIT@10"] for pool, q in asked.items()}
+        assert found["catalogue"] > 0.95 and asked["met"].protocol["unmet_share"] == pytest.approx(15 / 16)
+        hits.append(found["met"])
+    error = 2.6 * np.std(hits) / np.sqrt(len(hits))
+    assert abs(np.mean(hits) - 0.10) < error, f"chance is .10, popularity has {np.mean(hits):.3f} +- {error:.3f}"

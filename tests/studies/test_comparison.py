@@ -33,9 +33,9 @@ def make(workspace: Workspace, name: str, better: np.ndarray, *, data: str = "h"
     metrics, interval = summary(ranks)
     origin = dict.fromkeys(("config", "seed", "data_hash", "command", "time", "commit"))
     (directory / "results").mkdir()
-    write_ranks(directory / "results" / "recommendation-99-uniform.npz", ranks)
+    write_ranks(directory / "results" / "recommendation-99-uniform-met.npz", ranks)
     result = Result(name, metrics, interval, {}, {"n": PEOPLE, "mode": "recommendation"}, origin)
-    result.write(directory / "results" / "recommendation-99-uniform.json")
+    result.write(directory / "results" / "recommendation-99-uniform-met.json")
 
 
 def test_differences_are_paired_and_exact(workspace: Workspace):
@@ -64,7 +64,7 @@ def test_runs_of_other_data_are_listed_and_never_subtracted(workspace: Workspace
 def test_a_run_without_a_result_has_no_metrics_unless_asked_to_be_measured(workspace: Workspace):
     make(workspace, "a", np.arange(PEOPLE))
     make(workspace, "b", np.arange(PEOPLE))
-    (workspace.run_dir("b") / "results" / "recommendation-99-uniform.json").unlink()
+    (workspace.run_dir("b") / "results" / "recommendation-99-uniform-met.json").unlink()
     rows = compare(workspace, ["a", "b"], measure=False)["rows"]
     ranks = Ranks(np.arange(PEOPLE), np.zeros(PEOPLE, int), np.full(PEOPLE, 100), np.arange(PEOPLE))
     assert rows[0]["metrics"] == mean_metrics(ranks)

@@ -57,7 +57,7 @@ def test_the_result_is_a_file_that_says_how_it_was_made(workspace):
 
 def test_an_edited_result_is_refused(workspace):
     evaluate_run(workspace, "din", negatives=11, device="cpu")
-    path = workspace.run_dir("din") / "results" / "recommendation-11-uniform.json"
+    path = workspace.run_dir("din") / "results" / "recommendation-11-uniform-met.json"
     content = json.loads(path.read_text())
     content["metrics"]["HIT@1"] = 1.0
     path.write_text(json.dumps(content))
@@ -75,4 +75,4 @@ def test_the_same_run_is_measured_the_same_twice(workspace):
 def test_stages_differ_and_are_kept_apart(workspace):
     evaluate_run(workspace, "din", negatives=20, stage="before", device="cpu")
     names = {p.name for p in (workspace.run_dir("din") / "results").glob("*.json")}
-    assert {"recommendation-20-uniform.json", "recommendation-20-uniform-test-before.json"} <= names
+    assert {"recommendation-20-uniform-met.json", "recommendation-20-uniform-met-test-before.json"} <= names
