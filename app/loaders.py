@@ -8,6 +8,7 @@ duckdb are imported where they are used: the first screen does not wait for them
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from seminar_core.errors import SeminarError
 from seminar_core.files import read_json
 from seminar_core.workspace import Workspace, default_workspace
 
@@ -269,6 +271,15 @@ def population(run_name: str, spec: str | None = None, k: int | None = None) -> 
     from seminar_core.retrieval.spec import DEFAULT
 
     return _population(str(workspace().root), run_name, run_key(run_name), spec or DEFAULT, k)
+
+
+def kept_population(run_name: str) -> list[dict[str, Any]]:
+    """Rows of the population that was measured before, without opening the run; empty where none was."""
+    folders = (workspace().measured_dir(run_name), workspace().run_dir(run_name))
+    kept = [path for folder in dict.fromkeys(folders) for path in sorted((folder / "population").glob("[!.]*.json"))]
+    with suppress(SeminarError, KeyError, TypeError):
+        return list(read_json(kept[0])["people"]) if kept else []
+    return []
 
 
 @st.cache_data(max_entries=ENTRIES, show_spinner="Measuring every specification …")

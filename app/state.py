@@ -107,6 +107,7 @@ PARAMETERS: dict[str, Parameter] = {
     "query": Parameter("", str, "query typed with the target"),
     "at": Parameter("", str, "event before which the life is visible, or `end`; empty = the last event"),
     "zone": Parameter("UTC", _zone, "time zone in which times are shown"),
+    "tour": Parameter(0, _count, "stop of the guided tour; 0 = no tour"),
     # Life
     "find": Parameter("", str, "text searched among queries and titles"),
     "sort": Parameter("length", str, "order of the list of people"),

@@ -1,4 +1,4 @@
-"""The frame of the app: five stations and the thread that runs through them. Start it with `make app`."""
+"""The frame of the app: Home, five stations and the thread that runs through them. Start it with `make app`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if ROOT not in sys.path:
 
 import streamlit as st  # noqa: E402 - after the environment is set
 
-from app import background, loaders, state, widgets  # noqa: E402 - after the root is on the path
+from app import background, loaders, state, tour, widgets  # noqa: E402 - after the root is on the path
 
 STATIONS = {
+    "home": ("Home", ":material/home:", "What is this, and where to begin?"),
     "data": ("Data", ":material/database:", "What is in this data set, and what is wrong with it?"),
     "life": ("Life", ":material/timeline:", "Who is this person: what did they search, and what did it lead to?"),
     "alignment": ("Alignment", ":material/hub:", "Are the modalities in one space? What did pretraining change?"),
@@ -32,6 +33,7 @@ def station(name: str) -> None:
     title, _, question = STATIONS[name]
     widgets.notices()
     widgets.thread_bar()
+    tour.bar(name)
     background.first_run_goes_on(state.get("dataset"))
     st.header(title, anchor=False, help=question)
     if util.find_spec(f"app.stations.{name}.view") is None:
@@ -41,11 +43,6 @@ def station(name: str) -> None:
             import_module(f"app.stations.{name}.view").render()
 
 
-def start() -> None:
-    """The bare address opens the first station."""
-    widgets.open_station("data")
-
-
 def page(name: str) -> st.Page:
     """The navigation entry of a station."""
     title, icon, question = STATIONS[name]
@@ -53,7 +50,7 @@ def page(name: str) -> st.Page:
     def draw() -> None:
         station(name)
 
-    return st.Page(draw, title=title, icon=icon, url_path=name, help=question)
+    return st.Page(draw, title=title, icon=icon, url_path=name, help=question, default=name == "home")
 
 
 def main() -> None:
@@ -65,8 +62,7 @@ def main() -> None:
     state.begin()
     pages = {name: page(name) for name in STATIONS}
     st.session_state[widgets.PAGES] = pages
-    home = st.Page(start, title="SEMINAR Explorer", default=True, visibility="hidden")
-    chosen = st.navigation([home, *pages.values()], position="top")
+    chosen = st.navigation([*pages.values()], position="top")
     chosen.run()
     state.finish()
     loaders.warm_up()

@@ -325,8 +325,12 @@ def open(name: str = "sample", workspace: str | Path | None = None) -> Lives:
         UnknownDatasetError: no such data set; the message lists the known ones.
 
     >>> import seminar_core as sc
-    >>> sc.open("sample").dataset.n_people
+    >>> sample = sc.open("sample")
+    >>> sample.dataset.n_people
     400
+    >>> run = sample.run("sample-seminar")
+    >>> len(run.retrieve("p0302", "i00878", k=10).frame()) >= 10
+    True
     """
     where = default_workspace(workspace)
     return Lives(where, open_dataset(where, name))

@@ -1,4 +1,4 @@
-"""The frame: five stations open, errors explain themselves, links are complete, and nothing is fetched or executed."""
+"""The frame: all stations open, errors explain themselves, links are complete, and nothing is fetched or executed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.app.conftest import words_of
 from tests.tiny import make_dataset
 from tests.tiny_run import SPEC
 
-STATIONS = ("data", "life", "alignment", "retrieval", "training")
+STATIONS = ("home", "data", "life", "alignment", "retrieval", "training")
 
 
 @pytest.mark.parametrize("station", STATIONS)

@@ -14,7 +14,7 @@ from tests.app.conftest import cards_of, words_of
 from tests.tiny import make_dataset
 from tests.tiny_run import COARSE, SPEC
 
-STATIONS = ("data", "life", "alignment", "retrieval", "training")
+STATIONS = ("home", "data", "life", "alignment", "retrieval", "training")
 HERE = {"dataset": "tiny", "run": "run", "person": "p1", "spec": COARSE, "shortlist": "0", "k": "6"}
 
 
@@ -49,16 +49,19 @@ def two(tiny_workspace, tmp_path_factory) -> Workspace:
 @pytest.mark.parametrize(
     ("station", "says"),
     [
-        ("data", "No trained run yet"),
+        ("home", "You are looking at the run that came with the sample"),
+        ("data", "Read the life of person"),
         ("life", "Choose a person in the table above"),
-        ("alignment", "Alignment needs a trained run of this data set"),
-        ("retrieval", "Retrieval needs a trained run of this data set"),
+        ("alignment", "showing the newest, sample-seminar"),
+        ("retrieval", "run sample-seminar"),
         ("training", "No training has been started yet"),
     ],
 )
-def test_an_empty_workspace_has_the_sample_and_says_what_comes_next(open_app, bare, station, says):
+def test_an_empty_workspace_has_the_sample_and_its_run_and_says_what_comes_next(open_app, bare, station, says):
     at = open_app(bare, station)
-    assert not at.exception and not at.error and says in words_of(at)
+    assert not at.exception and not at.error
+    assert says in words_of(at) + " ".join(str(button.label) for button in at.button)
+    assert not bare.runs.exists()
 
 
 @pytest.mark.parametrize("station", [name for name in STATIONS if name != "retrieval"])

@@ -14,6 +14,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.stations.training import figures
+from seminar_core.beside import sample_directory
 from seminar_core.files import append_line, write_json
 from seminar_core.jobs import control as jobs
 from seminar_core.jobs import engines
@@ -25,7 +26,14 @@ DOUBLE = ROOT / "tests" / "jobs" / "job_double.py"
 
 
 @pytest.fixture
-def served(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+def served(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    """A workspace that jobs of a double train in, beside a sample without its run: all runs are the test's own."""
+    sample = tmp_path / "sample_data"
+    sample.mkdir()
+    for path in sample_directory().iterdir():
+        if path.name != "run":
+            (sample / path.name).symlink_to(path)
+    monkeypatch.setenv("SEMINAR_SAMPLE_DIR", str(sample))
     monkeypatch.setenv("SEMINAR_WORKSPACE", str(workspace.root))
     monkeypatch.setattr(engines, "runner_command", lambda job_dir: [sys.executable, str(DOUBLE), str(job_dir), "2"])
     yield workspace

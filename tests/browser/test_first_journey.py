@@ -29,11 +29,11 @@ def metric(page, label: str) -> str:
     )
 
 
-def test_the_bare_address_opens_the_first_station_and_a_path_any_other(open_page: Callable, app_url: str, made: None):
+def test_the_bare_address_opens_home_and_a_path_any_station(open_page: Callable, app_url: str, made: None):
     page = open_page("?dataset=tiny")
-    page.wait_for_url(re.compile("/data.*dataset=tiny"))
-    assert page.get_by_role("heading", name="Data", exact=False).first.is_visible()
-    for station in ("life", "alignment", "retrieval", "training"):
+    page.wait_for_url(re.compile("dataset=tiny"))
+    assert page.get_by_role("heading", name="Home", exact=False).first.is_visible()
+    for station in ("data", "life", "alignment", "retrieval", "training"):
         page.goto(f"{app_url}/{station}?{HERE}")
         page.get_by_role("heading", name=station.capitalize()).first.wait_for()
         assert page.locator('[data-testid="stException"]').count() == 0

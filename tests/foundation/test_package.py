@@ -68,6 +68,8 @@ def test_the_installed_command_answers_from_any_folder(installed, tmp_path):
     told = ("--workspace", str(workspace.root))
     assert {"tiny", "sample"} <= {row["dataset"] for row in run(installed, elsewhere, "datasets", *told)["datasets"]}
     assert run(installed, elsewhere, "report", "--dataset", "sample", *told)["people"] == 400
+    bundled = ("--run", "sample-seminar", "--person", "p0302", "--item", "i00878")
+    assert len(run(installed, elsewhere, "retrieve", *bundled, *told)["exact"]) > 0
     person = run(installed, elsewhere, "people", "--dataset", "tiny", *told)["people"][0]["person"]
     answer = run(
         installed, elsewhere, "retrieve", "--run", "run", "--person", person, "--item", "i3", "--spec", COARSE, *told

@@ -1,0 +1,76 @@
+"""The run that lies in the checkout: of today's sample and recipe, small, whole, and answering as any run does."""
+
+import pytest
+
+from seminar_core.beside import bundled_runs, sample_directory
+from seminar_core.data.dataset import SAMPLE
+from seminar_core.data.opening import open_dataset
+from seminar_core.errors import StaleError
+from seminar_core.files import read_json, sha256_of, write_json
+from seminar_core.search.answer import retrieve
+from seminar_core.search.population import population
+from seminar_core.search.study import make_codebooks, open_study
+from seminar_core.studies.bundle import FRAMES, MOST_BYTES, PSU, RUN
+from seminar_core.training.checkpoint import STATE
+from seminar_core.training.recipe import FinetuneConfig, PretrainConfig
+from seminar_core.training.run_files import read_card
+from seminar_core.training.runs import load_run
+from seminar_core.training.settings import to_dict, with_values
+
+MADE_AGAIN = "make it again with `python -m seminar_core sample --run`"
+pytestmark = pytest.mark.skipif(not bundled_runs(), reason="no run lies in sample_data/run: " + MADE_AGAIN)
+
+
+def test_it_is_of_todays_sample_and_recipe(workspace):
+    dataset = open_dataset(workspace, SAMPLE)
+    psu, ranker = (read_card(bundled_runs()[name]) for name in (PSU, RUN))
+    assert {psu.dataset_hash, ranker.dataset_hash} == {dataset.hash}, MADE_AGAIN
+    assert psu.config == to_dict(with_values(PretrainConfig(), {"frames": FRAMES, "device": "cpu"})), MADE_AGAIN
+    assert ranker.config == to_dict(with_values(FinetuneConfig(), {"device": "cpu"})), MADE_AGAIN
+    assert ranker.parent == PSU
+
+
+def test_it_is_small_and_every_checkpoint_is_whole():
+    files = [path for path in (sample_directory() / "run").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= MOST_BYTES
+    states = [path for path in files if path.name == STATE]
+    assert len(states) >= 4  # before, best and frames of the pretraining, best of the finetuning
+    for path in states:
+        for name, digest in read_json(path)["sha256"].items():
+            assert sha256_of(path.parent / name) == digest
+
+
+def test_what_is_kept_of_a_person_is_what_a_question_answers(workspace):
+    kept = {row["person"]: row for row in population(workspace, RUN)["people"]}
+    assert not workspace.runs.exists()  # read, not measured
+    dataset = open_dataset(workspace, SAMPLE)
+    for person in ("p0001", "p0251", "p0302"):
+        life = dataset.store.life(dataset.person_row(person))
+        answer = retrieve(workspace, RUN, person, dataset.item_ids[int(life.item[-1])], shortlist=0)
+        assert answer["recall"] == pytest.approx(kept[person]["recall"], abs=0.01)
+
+
+def test_a_run_of_another_sample_is_refused(workspace, tmp_path, monkeypatch):
+    sample = tmp_path / "sample_data"
+    (sample / "run" / RUN).mkdir(parents=True)
+    for path in sample_directory().iterdir():
+        if path.name != "run":
+            (sample / path.name).symlink_to(path)
+    for path in bundled_runs()[RUN].iterdir():
+        if path.name != "run.json":
+            (sample / "run" / RUN / path.name).symlink_to(path)
+    write_json(
+        sample / "run" / RUN / "run.json", read_json(bundled_runs()[RUN] / "run.json") | {"dataset_hash": "0" * 16}
+    )
+    monkeypatch.setenv("SEMINAR_SAMPLE_DIR", str(sample))
+    with pytest.raises(StaleError, match="was trained on version 0000"):
+        load_run(workspace, RUN)
+
+
+@pytest.mark.slow
+def test_its_codebooks_are_made_again_to_the_same_codes(workspace):
+    make_codebooks(open_study(workspace, RUN))
+    made, kept = (
+        folder / "codebooks" / "QC64,RQ32x4fs" for folder in (workspace.measured_dir(RUN), bundled_runs()[RUN])
+    )
+    assert sha256_of(made / "codes.safetensors") == sha256_of(kept / "codes.safetensors")
