@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from seminar_core.data.dataset import Dataset
+    from seminar_core.search.answer import Answered
     from seminar_core.search.study import Study
-    from seminar_core.search.trace import Question, Trace
+    from seminar_core.search.trace import Question
 
 SAMPLE = "sample"
 ENTRIES = 64
@@ -209,7 +210,7 @@ def _study(root: str, run_name: str, key: str) -> Study:
 
 
 def study(run_name: str) -> Study:
-    """A run opened for retrieval, once per content; answer questions through `trace`, which takes turns.
+    """A run opened for retrieval, once per content; answer questions through `answered`, which takes turns.
 
     Raises:
         UnknownRunError, StaleError, NotReadyError: it cannot be opened.
@@ -218,17 +219,17 @@ def study(run_name: str) -> Study:
 
 
 @st.cache_resource(max_entries=128, show_spinner=False)
-def _trace(root: str, run_name: str, key: str, asked: str, _question: Question) -> Trace:
-    from seminar_core.search.trace import trace as answer
+def _answered(root: str, run_name: str, key: str, asked: str, _question: Question) -> Answered:
+    from seminar_core.search.answer import ask
 
     opened = study(run_name)
     with STUDY_LOCK:
-        return answer(opened, _question)
+        return ask(opened, _question)
 
 
-def trace(run_name: str, question: Question) -> Trace:
-    """Exact beside approximate for one question, as the command `retrieve` finds it."""
-    return _trace(str(workspace().root), run_name, run_key(run_name), repr(question), question)
+def answered(run_name: str, question: Question) -> Answered:
+    """Exact beside approximate for one question, as the command `retrieve` answers it."""
+    return _answered(str(workspace().root), run_name, run_key(run_name), repr(question), question)
 
 
 @st.cache_data(max_entries=ENTRIES, show_spinner="Ranking the whole catalogue …")
@@ -300,7 +301,7 @@ def frontier(run_name: str, person: str = "") -> dict[str, Any]:
 def _explanation(root: str, run_name: str, key: str, asked: str, event: str, _question: Question) -> dict[str, Any]:
     from seminar_core.search.explanation import explain_event
 
-    opened, found = study(run_name), trace(run_name, _question)
+    opened, found = study(run_name), answered(run_name, _question).trace
     with STUDY_LOCK:
         return explain_event(opened, found, event)
 

@@ -130,7 +130,7 @@ PARAMETERS: dict[str, Parameter] = {
     "method": Parameter("", str, "first-stage method instead of the specification"),
     "methods": Parameter((), _names, "further methods as columns"),
     "event": Parameter((), _positions, "events whose loss is explained"),
-    "figure": Parameter("lanes", str, "lanes | rank_shift | scores: the figure of what was kept"),
+    "figure": Parameter("lanes", str, "lanes | parts | rank_shift | scores: the figure of what was kept"),
     # Alignment
     "stages": Parameter((), _names, "stages on the map"),
     "channels": Parameter((), _names, "channels on the map"),

@@ -1,4 +1,4 @@
-"""What a search trace says in numbers: recall, attention mass, errors, and the answer of the command `retrieve`.
+"""What a search trace says: recall, attention mass, errors, one sentence, and the answer of the command `retrieve`.
 
 Diagnostics, behind `search_trace`. Recall compares the two kept sets, attention mass what they are worth under the
 exact softmax over the whole visible life, interest error and logits what the network makes of them.
@@ -6,13 +6,27 @@ exact softmax over the whole visible life, interest error and logits what the ne
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ..workspace import Workspace
 from .study import Study, open_study
 from .trace import Question, Side, Trace, trace
+
+COLUMNS = (
+    "event",
+    "verdict",
+    "rank_exact",
+    "rank_approx",
+    "score_exact",
+    "score_approx",
+    "weight_exact",
+    "weight_approx",
+)
 
 
 def recall(found: Trace) -> float | None:
@@ -68,6 +82,27 @@ def rows(study: Study, found: Trace, side: Side, *, with_exact: bool) -> list[di
     return out
 
 
+def sentence(study: Study, found: Trace) -> str:
+    """The answer in one or two sentences of plain English, with its figures."""
+    visible, kept = len(found.moment.positions), len(found.exact.events)
+    if not visible:
+        return "No event lies before this moment, so nothing speaks for or against the item."
+    title = study.dataset.titles[found.item_row] or study.dataset.item_ids[found.item_row]
+    share, mass = recall(found), attention_mass(found)
+    first = f"Of {visible:,} events, {kept:,} speak for {title}."
+    if share is None or mass is None:
+        return first
+    question = found.question
+    name = "The quantised scan" if question.method in (None, "pq") else f"The first stage of {question.method}"
+    size = "" if found.bytes_per_event is None else f" at {found.bytes_per_event:,.0f} bytes an event"
+    refined = question.shortlist > 0 and question.method in (None, "pq")
+    how = f", with a shortlist of {question.shortlist:g} times K scored exactly," if refined else ""
+    keeps = "all of them" if share == 1 else f"{share:.1%} of them and {mass:.1%} of the attention"
+    exact, approx = found.exact.outcome.logit, found.approx.outcome.logit
+    moves = f"stays at {exact:.2f}" if f"{exact:.2f}" == f"{approx:.2f}" else f"moves from {exact:.2f} to {approx:.2f}"
+    return f"{first} {name}{size}{how} keeps {keeps}, and the score {moves}."
+
+
 def answer(study: Study, found: Trace) -> dict[str, Any]:
     """What the command `retrieve` answers."""
     return {
@@ -82,13 +117,68 @@ def answer(study: Study, found: Trace) -> dict[str, Any]:
         "interest_error": interest_error(found),
         "logit_exact": found.exact.outcome.logit,
         "logit_approx": found.approx.outcome.logit,
+        "says": sentence(study, found),
         "logit_parts": {"exact": found.exact.outcome.parts, "approx": found.approx.outcome.parts},
         "bytes_per_event": found.bytes_per_event,
         "latency_us": {"exact": found.exact.latency_us, "approx": found.approx.latency_us},
     }
 
 
+def verdicts(
+    exact: Sequence[dict[str, Any]], approx: Sequence[dict[str, Any]], near: dict[int, float] | None = None
+) -> pd.DataFrame:
+    """One row for each event that exact or approximate search kept, best exact rank first.
+
+    Args:
+        exact: rows with `event`, `item`, `score`, `weight`, `rank`, `heads`.
+        approx: the same, and `score_exact`.
+        near: approximate score by event, also of events that the approximation did not keep.
+
+    Returns:
+        `COLUMNS` and `item`; `verdict` is kept, lost or gained; ranks and weights are missing where not kept.
+    """
+    left, right = {row["event"]: row for row in exact}, {row["event"]: row for row in approx}
+    rows = []
+    for event in dict.fromkeys([*left, *right]):
+        a, b = left.get(event), right.get(event)
+        rows.append(
+            {
+                "event": int(event),
+                "item": (a or b or {})["item"],
+                "verdict": "kept" if a and b else ("lost" if a else "gained"),
+                "rank_exact": a["rank"] if a else None,
+                "rank_approx": b["rank"] if b else None,
+                "score_exact": a["score"] if a else (b or {}).get("score_exact"),
+                "score_approx": b["score"] if b else (near or {}).get(int(event)),
+                "weight_exact": a["weight"] if a else 0.0,
+                "weight_approx": b["weight"] if b else 0.0,
+            }
+        )
+    return pd.DataFrame(rows, columns=[*COLUMNS[:1], "item", *COLUMNS[1:]])
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One question answered whole: what the command prints and the page draws.
+
+    Fields:
+        trace: the search behind it, the question and all arrays.
+        said: what the command `retrieve` prints.
+        verdicts: one row for each event that either side kept, see `verdicts`.
+    """
+
+    trace: Trace
+    said: dict[str, Any]
+    verdicts: pd.DataFrame
+
+
+def ask(study: Study, question: Question, *, timed: bool = True) -> Answered:
+    """Answer one question."""
+    found = trace(study, question, timed=timed)
+    said = answer(study, found)
+    return Answered(found, said, verdicts(said["exact"], said["approx"], found.near_scores))
+
+
 def retrieve(workspace: Workspace, run: str, person: str, item: str, **settings: Any) -> dict[str, Any]:
     """Exact beside approximate retrieval for one target; `settings` are the further fields of `Question`."""
-    study = open_study(workspace, run)
-    return answer(study, trace(study, Question(person, item, **settings)))
+    return ask(open_study(workspace, run), Question(person, item, **settings)).said

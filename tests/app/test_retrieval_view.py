@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from app.stations.retrieval import figures
 from seminar_core.data.opening import open_dataset
-from seminar_core.search.answer import retrieve
+from seminar_core.search.answer import retrieve, verdicts
 from seminar_core.search.study import make_codebooks, open_study
 from seminar_core.workspace import Workspace
 from tests.app.conftest import cards_of, words_of
@@ -31,14 +32,26 @@ def test_every_number_is_the_commands(open_app, tiny_workspace):
     assert shown["Recall@K"] == f"{said['recall']:.1%}" and shown["Attention mass"] == f"{said['attention_mass']:.2%}"
     assert shown["Logit, exact"] == f"{said['logit_exact']:+.3f}"
     assert f"{said['visible_events']:,} visible events strictly before event {said['at_event']}" in words_of(at)
-    for column, key in (("cards_Exact_run", "exact"), ("cards_PQ_run", "approx")):
-        group = cards_of(at, column)[0]
-        assert [card["id"] for card in group["cards"]] == [row["event"] for row in said[key][:8]]
-        assert f"{len(said[key])} events" in group["note"] and f"of {len(said[key])}" in group["note"]
-        first = said[key][0]
-        assert f"weight {first['weight']:.4f} · score {first['score']:.3f}" in group["cards"][0]["lines"][0]
-    lost = {r["event"] for r in said["exact"]} - {r["event"] for r in said["approx"]}
-    assert f"{len(lost)} lost" in cards_of(at, "cards_Difference_run")[0]["note"]
+    assert said["says"] in words_of(at)
+    exact, approx = ({row["event"]: row for row in said[side]} for side in ("exact", "approx"))
+    lost, gained, both = exact.keys() - approx.keys(), approx.keys() - exact.keys(), exact.keys() & approx.keys()
+    differ, kept = cards_of(at, "cards_kept_run")
+    assert f"{len(lost)} lost, {len(gained)} gained" in differ["note"]
+    assert {card["id"] for card in differ["cards"]} <= lost | gained
+    assert f"showing {min(len(both), 12)} of {len(both)}" in kept["note"]
+    larger = {event: max(exact[event]["weight"], approx[event]["weight"]) for event in both}
+    first = kept["cards"][0]["id"]
+    assert larger[first] == max(larger.values())
+    weights = f"weight {exact[first]['weight']:.4f} exact, {approx[first]['weight']:.4f} approximate"
+    assert weights in kept["cards"][0]["lines"][0]
+
+
+def test_the_parts_of_the_score_are_drawn_and_add_up(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "retrieval", **HERE, figure="parts")
+    said = retrieve(tiny_workspace, "run", "p1", last_item(tiny_workspace), k=6, spec=COARSE, shortlist=0.0)
+    assert sum(said["logit_parts"]["exact"].values()) == pytest.approx(said["logit_exact"], abs=1e-4)
+    spec = json.loads(at.get("plotly_chart")[0].proto.spec)
+    assert [trace["name"] for trace in spec["data"]] == ["exact", "approximate"]
 
 
 def test_a_changed_weight_says_what_it_changed_and_can_be_undone(open_app, tiny_workspace):
@@ -135,18 +148,18 @@ def rows(events, weights, near=None):
 
 
 def test_a_verdict_for_each_event_that_either_kept():
-    table = figures.verdicts(rows([5, 3], [0.7, 0.3]), rows([5, 9], [0.6, 0.4], near=True), {3: 0.1})
+    table = verdicts(rows([5, 3], [0.7, 0.3]), rows([5, 9], [0.6, 0.4], near=True), {3: 0.1})
     assert dict(zip(table.event, table.verdict, strict=True)) == {5: "kept", 3: "lost", 9: "gained"}
     lost = table[table.event == 3].iloc[0]
     assert lost.weight_approx == 0 and np.isnan(lost.rank_approx) and lost.score_approx == 0.1
 
 
 def test_figures_carry_event_ids_and_survive_emptiness():
-    table = figures.verdicts(rows([5, 3], [0.7, 0.3]), rows([5, 9], [0.6, 0.4], near=True))
+    table = verdicts(rows([5, 3], [0.7, 0.3]), rows([5, 9], [0.6, 0.4], near=True))
     ids = {int(i) for trace in figures.rank_shift(table).data for i in np.ravel(trace.customdata)}
     assert ids == {5, 3, 9}
     assert {int(i) for t in figures.scores(table).data if t.customdata is not None for i in t.customdata} == {5, 3, 9}
-    nothing = figures.verdicts([], [])
+    nothing = verdicts([], [])
     for figure in (figures.rank_shift(nothing), figures.scores(nothing)):
         assert figure.layout.annotations[0].text == "Nothing was kept."
 

@@ -287,3 +287,13 @@ def test_codebooks_say_what_they_cost(study):
     said = make_codebooks(study, COARSE)
     assert said["spec"] == COARSE and said["bytes_per_item"] == 2 and said["dead_codes"] >= 0
     assert said["distortion"] >= 0 and said["seconds"] > 0
+
+
+def test_the_answer_says_itself_in_a_sentence(study):
+    said = answer(study, trace(study, ask(study)))
+    lost = len({r["event"] for r in said["exact"]} - {r["event"] for r in said["approx"]})
+    assert said["says"].startswith(f"Of {said['visible_events']:,} events, {len(said['exact']):,} speak for ")
+    share = "all of them" if not lost else f"{said['recall']:.1%} of them"
+    assert f"at {said['bytes_per_event']:,.0f} bytes an event keeps {share}" in said["says"]
+    refined = answer(study, trace(study, ask(study, shortlist=4)))["says"]
+    assert "with a shortlist of 4 times K scored exactly" in refined

@@ -14,7 +14,6 @@ from app import loaders, state, widgets
 from app.components.cards import cards
 from app.stations.retrieval import controls
 from app.stations.retrieval.kept_card import METRICS, card
-from seminar_core.search.answer import answer
 from seminar_core.search.trace import Question, Trace
 
 SHOWN = 6
@@ -72,8 +71,8 @@ def swap(run: str, item: str) -> None:
 
 def asked(run: str, question: Question) -> Side:
     """One side: its run, trace and answer."""
-    found = loaders.trace(run, question)
-    return run, found, answer(loaders.study(run), found)
+    answered = loaders.answered(run, question)
+    return run, answered.trace, answered.said
 
 
 def draw(name: str, sides: list[Side]) -> None:

@@ -19,7 +19,6 @@ from app.stations.retrieval.kept_card import card, choose_event
 from seminar_core.contracts import CHANNEL_NAMES, CHANNELS
 from seminar_core.errors import NotReadyError, StaleError
 from seminar_core.retrieval.spec import KNOWN, parse
-from seminar_core.search.answer import answer
 from seminar_core.search.targets import next_item
 from seminar_core.search.trace import METHODS, Question
 
@@ -336,9 +335,9 @@ def further_column(name: str, run: str, question: Question, method: str) -> None
     """One further column."""
     other_run = method.removeprefix("run ") if method.startswith("run ") else run
     asked = question if method.startswith("run ") else replace(question, method=method)
-    found = loaders.trace(other_run, asked)
-    said = answer(loaders.study(other_run), found)
-    mine = {row["event"] for row in answer(loaders.study(run), loaders.trace(run, question))["exact"]}
+    answered = loaders.answered(other_run, asked)
+    found, said = answered.trace, answered.said
+    mine = {row["event"] for row in loaders.answered(run, question).said["exact"]}
     verdict = {int(row["event"]): "kept" if row["event"] in mine else "gained" for row in said["approx"]}
     both = sum(v == "kept" for v in verdict.values())
     rows = said["approx"][:8]

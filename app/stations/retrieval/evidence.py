@@ -9,7 +9,8 @@ import streamlit as st
 from app import loaders, state, widgets
 from app.stations.retrieval import figures
 from seminar_core.contracts import CHANNEL_NAMES, CHANNELS
-from seminar_core.search.trace import SHORTLIST, Question, Trace
+from seminar_core.search.answer import Answered
+from seminar_core.search.trace import SHORTLIST, Question
 
 MOST_LISTED = 200
 LOST_IN = {
@@ -19,8 +20,9 @@ LOST_IN = {
 }
 
 
-def why(name: str, run: str, question: Question, found: Trace, table: pd.DataFrame) -> None:
+def why(name: str, run: str, question: Question, answered: Answered) -> None:
     """Why chosen events were kept or lost: contributions, errors, codes and who shares them."""
+    found, table = answered.trace, answered.verdicts
     st.subheader("Why was it kept or lost?", anchor=False)
     if question.method not in (None, "pq"):
         widgets.empty(f"{question.method} has no codes to explain; choose PQ as the first stage.")

@@ -1,6 +1,6 @@
 """Figures of the station Retrieval: what exact and approximate search kept, and why they differ.
 
-`verdicts` makes the one table behind most of them: a row for each event that either kept, with both ranks, scores and
+Most draw the table `verdicts` of the answer: a row for each event that either kept, with both ranks, scores and
 weights. Points carry the event's position as `customdata`.
 """
 
@@ -32,49 +32,6 @@ SUBSPACES_NAMED = 8
 LEAST_LOSS = 0.001  # the axis of PQ loss reaches at least so far, so that no loss at all lies at its foot
 # Stage of a measured specification: what the legend says, and the ending of its marker's name.
 STAGES = {"scan": ("scan alone", "-open"), "refine": ("shortlist refined", "")}
-COLUMNS = (
-    "event",
-    "verdict",
-    "rank_exact",
-    "rank_approx",
-    "score_exact",
-    "score_approx",
-    "weight_exact",
-    "weight_approx",
-)
-
-
-def verdicts(
-    exact: Sequence[dict[str, Any]], approx: Sequence[dict[str, Any]], near: dict[int, float] | None = None
-) -> pd.DataFrame:
-    """One row for each event that exact or approximate search kept, best exact rank first.
-
-    Args:
-        exact: rows with `event`, `item`, `score`, `weight`, `rank`, `heads`.
-        approx: the same, and `score_exact`.
-        near: approximate score by event, also of events that the approximation did not keep.
-
-    Returns:
-        `COLUMNS` and `item`; `verdict` is kept, lost or gained; ranks and weights are missing where not kept.
-    """
-    left, right = {row["event"]: row for row in exact}, {row["event"]: row for row in approx}
-    rows = []
-    for event in dict.fromkeys([*left, *right]):
-        a, b = left.get(event), right.get(event)
-        rows.append(
-            {
-                "event": int(event),
-                "item": (a or b or {})["item"],
-                "verdict": "kept" if a and b else ("lost" if a else "gained"),
-                "rank_exact": a["rank"] if a else None,
-                "rank_approx": b["rank"] if b else None,
-                "score_exact": a["score"] if a else (b or {}).get("score_exact"),
-                "score_approx": b["score"] if b else (near or {}).get(int(event)),
-                "weight_exact": a["weight"] if a else 0.0,
-                "weight_approx": b["weight"] if b else 0.0,
-            }
-        )
-    return pd.DataFrame(rows, columns=[*COLUMNS[:1], "item", *COLUMNS[1:]])
 
 
 def rank_shift(table: pd.DataFrame) -> go.Figure:
@@ -149,7 +106,7 @@ def lanes(
     """The life's timeline in two lanes: first-stage hits, and second-stage weights (exact up, approximate down).
 
     Args:
-        table: from `verdicts`.
+        table: `Answered.verdicts`.
         time: time of each row of `table`.
         span: first and last time of the visible life.
         zone: time zone of `time`.
@@ -342,4 +299,28 @@ def population(people: pd.DataFrame, *, chosen: int | None = None, x: str = "eve
     figure.update_xaxes(type="log")
     low, high = min(0.0, float(known.pq_loss.min())), max(float(known.pq_loss.max()), LEAST_LOSS)
     figure.update_yaxes(range=[low - 0.05 * (high - low), high + 0.05 * (high - low)])
+    return figure
+
+
+def parts(exact: dict[str, float], approx: dict[str, float], names: dict[str, str]) -> go.Figure:
+    """What the score is made of: one bar for each part of the logit, exact beside approximate."""
+    shown_parts = [name for name in names if name in exact]
+    if not shown_parts:
+        return empty("The parts of this score are not known.")
+    figure = go.Figure()
+    for label, values, colour, pattern in (("exact", exact, SKY, ""), ("approximate", approx, ORANGE, "/")):
+        figure.add_bar(
+            y=[names[name] for name in shown_parts],
+            x=[values[name] for name in shown_parts],
+            name=label,
+            orientation="h",
+            marker={"color": colour, "pattern": {"shape": pattern}},
+            text=[f"{values[name]:+.2f}" for name in shown_parts],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="%{y}: %{x:+.3f}<extra>" + label + "</extra>",
+        )
+    frame(figure, height=320, x="part of the logit", y="")
+    figure.update_layout(barmode="group")
+    figure.update_yaxes(autorange="reversed", automargin=True)
     return figure

@@ -19,11 +19,23 @@ from app.palette import VERDICTS
 from app.stations.retrieval import beside, controls, evidence, figures
 from app.stations.retrieval.kept_card import METRICS, card, choose_event
 from seminar_core.errors import SeminarError
-from seminar_core.search.answer import answer
+from seminar_core.search.answer import Answered
 from seminar_core.search.trace import Question, Trace
 
-SHOWN = 8
-FIGURES = {"lanes": "Where in the life", "rank_shift": "Rank shift", "scores": "Score against score"}
+SHOWN = 12
+FIGURES = {
+    "lanes": "Where in the life",
+    "parts": "What the score is made of",
+    "rank_shift": "Rank shift",
+    "scores": "Score against score",
+}
+PARTS = {
+    "long": "the long history",
+    "short": "the newest events",
+    "direct": "recent events much like it",
+    "mlp": "the network over all of these",
+    "prior": "popularity",
+}
 
 
 def render() -> None:
@@ -58,9 +70,8 @@ def render() -> None:
 
 def page(name: str, run: str, question: Question, top: st.delta_generator.DeltaGenerator) -> None:
     """The answer to one question, its headline in `top`."""
-    found = loaders.trace(run, question)
-    said = answer(loaders.study(run), found)
-    if not said["visible_events"]:
+    answered = loaders.answered(run, question)
+    if not answered.said["visible_events"]:
         outside = " outside the left-out period" if question.hide_from_s is not None else ""
         widgets.empty(
             f"Person {widgets.plain(question.person)} has no visible event before this target{outside}: "
@@ -71,22 +82,23 @@ def page(name: str, run: str, question: Question, top: st.delta_generator.DeltaG
         st.button("Look from the end of the life", key="look_end", on_click=state.put, kwargs={"at": "end"})
         return
     with top:
-        headline(run, question, found, said)
-    table = figures.verdicts(said["exact"], said["approx"], found.near_scores)
-    columns(name, run, question, found, said, table)
+        headline(run, question, answered)
+    charts(name, question, answered)
+    kept_events(name, run, question, answered)
     beside.beside(name, run, question)
-    charts(name, run, question, found, table)
-    evidence.why(name, run, question, found, table)
+    evidence.why(name, run, question, answered)
     evidence.budget(run, question)
 
 
-def headline(run: str, question: Question, found: Trace, said: dict[str, Any]) -> None:
-    """The two headline numbers and what follows from them, beside the previous setting."""
+def headline(run: str, question: Question, answered: Answered) -> None:
+    """The answer in a sentence, the numbers behind it, and what the last setting changed."""
+    found, said = answered.trace, answered.said
+    st.markdown(f"##### {widgets.plain(said['says'])}")
     before = controls.previous(question)
     other = None
     if before is not None:
         with suppress(SeminarError):  # what was wrong with the setting before has been said, and is over
-            other = answer(loaders.study(run), loaders.trace(run, before))
+            other = loaders.answered(run, before).said
     with st.container(horizontal=True, key="headline"):
         for label, key, style, help_text in METRICS:
             value = said[key]
@@ -136,49 +148,50 @@ def difference(before: Question, now: Question, old: dict[str, Any], new: dict[s
     return f"**{widgets.plain('; '.join(names))}** · {'; '.join(parts)}. Undo is at the top."
 
 
-def columns(name: str, run: str, question: Question, found: Trace, said: dict[str, Any], table: pd.DataFrame) -> None:
-    """Exact, approximate, difference, and any further method, as columns of cards."""
-    lost, gained = (table[table.verdict == v] for v in ("lost", "gained"))
+def kept_events(name: str, run: str, question: Question, answered: Answered) -> None:
+    """One list of what either side kept: the differences first, then what both kept, most attended first."""
+    found, table = answered.trace, answered.verdicts
+    by_event = {int(row["event"]): row for row in (*answered.said["approx"], *answered.said["exact"])}
     verdict = dict(zip(table.event, table.verdict, strict=True))
-    title = "PQ" if question.method in (None, "pq") else question.method
-    listed: list[tuple[str, str, list[dict[str, Any]]]] = [
-        ("Exact", f"{len(said['exact'])} events", said["exact"]),
-        (f"{title}", f"{len(said['approx'])} events, {widgets.plain(question.spec)}", said["approx"]),
-        ("Difference", f"{len(lost)} lost, {len(gained)} gained", difference_rows(said, table)),
-    ]
+    order = table.assign(weight=table[["weight_exact", "weight_approx"]].max(axis=1)).sort_values(
+        "weight", ascending=False, kind="stable"
+    )
+    weights = order.set_index("event")[["weight_exact", "weight_approx"]]
     shown = st.session_state.get("cards_shown", SHOWN)
-    places = st.columns(3)
-    for place, (heading, note, rows) in zip(places, listed, strict=True):
-        with place:
-            if not rows and heading == "Difference":
-                st.markdown("**Difference**")
-                st.success("Nothing was lost: both kept the same events.", icon=":material/check_circle:")
-                continue
-            part = rows[:shown]
-            group: Group = {
-                "heading": heading,
-                "note": f"{note}, showing {len(part)} of {len(rows)}",
-                "cards": [card(name, found, row, verdict) for row in part],
-            }
-            cards([group], key=f"cards_{heading}_{run}", on_choose=choose_event, width="100%")
-    most = max(len(rows) for _, _, rows in listed)
+    counts = table.verdict.value_counts()
+    groups: list[Group] = []
+    most = 0
+    for heading, chosen, note in (
+        (
+            "Where they differ",
+            order.verdict != "kept",
+            f"{counts.get('lost', 0)} lost, {counts.get('gained', 0)} gained",
+        ),
+        ("Kept by both", order.verdict == "kept", "most attended first"),
+    ):
+        events = order.event[chosen].tolist()
+        most = max(most, len(events))
+        listed = [card(name, found, by_event[event], verdict) for event in events[:shown]]
+        for event, one in zip(events, listed, strict=False):
+            one["lines"][0] = "weight {:.4f} exact, {:.4f} approximate".format(*weights.loc[event])
+        if events:
+            groups.append(
+                {"heading": heading, "note": f"{note}, showing {len(listed)} of {len(events)}", "cards": listed}
+            )
+    if not (table.verdict != "kept").any():
+        st.success("Nothing was lost: both searches kept the same events.", icon=":material/check_circle:")
+    cards(groups, key=f"cards_kept_{run}", on_choose=choose_event)
     with st.container(horizontal=True, vertical_alignment="center"):
         if shown < most and st.button("Show more", key="more_cards"):
             st.session_state["cards_shown"] = shown + 24
             st.rerun()
-        widgets.downloads(export(name, found, table), name="kept_events")
+        widgets.downloads(export(name, answered), name="kept_events")
     controls.further_methods(name, run, question)
 
 
-def difference_rows(said: dict[str, Any], table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Lost and gained events, those with most weight first."""
-    by_event = {int(row["event"]): row for row in (*said["approx"], *said["exact"])}
-    part = table[table.verdict != "kept"].assign(weight=lambda t: t[["weight_exact", "weight_approx"]].max(axis=1))
-    return [by_event[event] for event in part.sort_values("weight", ascending=False).event]
-
-
-def export(name: str, found: Trace, table: pd.DataFrame) -> pd.DataFrame:
+def export(name: str, answered: Answered) -> pd.DataFrame:
     """The kept sets with titles, queries and times."""
+    found, table = answered.trace, answered.verdicts
     dataset = loaders.dataset(name)
     life = dataset.store.life(found.moment.person_row)
     events = table.event.to_numpy(np.int64)
@@ -189,11 +202,12 @@ def export(name: str, found: Trace, table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def charts(name: str, run: str, question: Question, found: Trace, table: pd.DataFrame) -> None:
-    """One of three figures: timeline in two lanes, rank shifts, scores against each other.
+def charts(name: str, question: Question, answered: Answered) -> None:
+    """One of four figures: timeline in two lanes, rank shifts, scores against each other, parts of the score.
 
     Only the chosen one is drawn: a figure costs the browser more than the search costs the server.
     """
+    table = answered.verdicts
     counts = table.verdict.value_counts()
     words = ", ".join(f"{counts.get(v, 0)} {v}" for v in VERDICTS)
     controls.left_out(question)
@@ -225,12 +239,29 @@ def charts(name: str, run: str, question: Question, found: Trace, table: pd.Data
             on_select=lambda: pick("scores"),
             selection_mode=("points", "box", "lasso"),
         )
+    elif state.get("figure") == "parts":
+        parts = answered.said["logit_parts"]
+        widgets.chart(
+            figures.parts(parts["exact"], parts["approx"], PARTS),
+            name="parts",
+            alt="Parts of the score: " + ", ".join(f"{PARTS[n]} {v:+.2f}" for n, v in parts["exact"].items()),
+            table=pd.DataFrame(
+                {
+                    "part": list(parts["exact"]),
+                    "exact": list(parts["exact"].values()),
+                    "approximate": list(parts["approx"].values()),
+                }
+            ),
+            says="The parts add up to the score. Quantisation touches the long history alone, and what the network "
+            "makes of it.",
+        )
     else:
-        timeline(name, found, table, words)
+        timeline(name, answered, words)
 
 
-def timeline(name: str, found: Trace, table: pd.DataFrame, words: str) -> None:
+def timeline(name: str, answered: Answered, words: str) -> None:
     """First-stage hits and second-stage weights over the life; a brush leaves a period out."""
+    found, table = answered.trace, answered.verdicts
     zone = state.get("zone")
     life = loaders.dataset(name).store.life(found.moment.person_row)
     time = pd.Series(widgets.times(life.time_s[table.event.to_numpy(np.int64)], zone))
@@ -248,7 +279,7 @@ def timeline(name: str, found: Trace, table: pd.DataFrame, words: str) -> None:
         figure,
         name="lanes",
         alt=f"Timeline of kept events: {words}; attention weights as a second lane.",
-        table=lambda: export(name, found, table),
+        table=lambda: export(name, answered),
         says="First-stage hits above, second-stage weights below (exact up, approximate down). "
         "Drag over a period to leave it out and see what changes.",
         on_select=brushed,
