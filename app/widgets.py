@@ -10,7 +10,7 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,8 @@ from seminar_core.errors import SeminarError
 from seminar_core.progress import Progress
 
 from . import loaders, state
+
+SelectionMode = Literal["lasso", "points", "box"]
 
 PAGES = "seminar_pages"
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|$~:^])")
@@ -91,7 +93,7 @@ def chart(
     table: pd.DataFrame | Callable[[], pd.DataFrame],
     says: str = "",
     on_select: Callable[[], None] | None = None,
-    selection_mode: tuple[str, ...] = ("points",),
+    selection_mode: tuple[SelectionMode, ...] = ("points",),
 ) -> Any:
     """Draw a figure with its sentence, its alternative text, its table and its downloads.
 
@@ -104,7 +106,7 @@ def chart(
         on_select: callback for selections; read `selected_ids(st.session_state["chart_<name>"])` in it.
         selection_mode: as in `st.plotly_chart`.
     """
-    config = {
+    config: dict[str, Any] = {
         "displaylogo": False,
         "toImageButtonOptions": {"format": state.get("picture"), "filename": name, "scale": 2},
         "modeBarButtonsToRemove": ["autoScale2d"],

@@ -131,6 +131,13 @@ export default function(component) {
 _mount: Callable[..., Any] | None = None
 
 
+def without_id(card: Card) -> Card:
+    """The card, not to be chosen."""
+    plain = card.copy()
+    plain.pop("id", None)
+    return plain
+
+
 def cards(
     groups: list[Group],
     *,
@@ -158,5 +165,5 @@ def cards(
             on_choose(str(value))
 
     if on_choose is None:
-        groups = [{**g, "cards": [{k: v for k, v in c.items() if k != "id"} for c in g["cards"]]} for g in groups]
+        groups = [{**g, "cards": [without_id(card) for card in g["cards"]]} for g in groups]
     _mount(key=key, data={"groups": groups, "strip": strip, "width": width}, on_chosen_change=chosen)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -12,19 +15,8 @@ from ..workspace import Workspace
 from .main import command, report_progress
 
 RunOption = Annotated[str, typer.Option("--run", help="Name of a run; `runs` lists them.")]
-PersonOption = Annotated[str, typer.Option("--person", help="Person id as in the source data.")]
-ItemOption = Annotated[str, typer.Option("--item", help="Target item id as in the source data.")]
-QueryOption = Annotated[str | None, typer.Option("--query", help="Query typed with the target.")]
-AtOption = Annotated[str | None, typer.Option("--at", help="Event before which the life is visible, or `end`.")]
 KOption = Annotated[int | None, typer.Option("--k", help="Events kept per head; else the run's own K.")]
 SpecOption = Annotated[str, typer.Option("--spec", help="Specification of the quantiser.")]
-ShortlistOption = Annotated[float, typer.Option("--shortlist", help="The scan keeps F x K; 0 = one stage.")]
-WeightsOption = Annotated[str | None, typer.Option("--weights", help="q,a,t,i: explicit channel weights.")]
-MaskOption = Annotated[list[str] | None, typer.Option("--mask", help="q, a, t or i: a channel left out; repeatable.")]
-HideFromOption = Annotated[int | None, typer.Option("--hide-from", help="Start of a left-out period, UTC seconds.")]
-HideToOption = Annotated[int | None, typer.Option("--hide-to", help="End of it, UTC seconds.")]
-HeadOption = Annotated[int | None, typer.Option("--head", help="One head alone, from 0.")]
-MethodOption = Annotated[str | None, typer.Option("--method", help="Another first stage in place of --spec.")]
 
 
 def numbers(text: str | None) -> tuple[float, ...] | None:
@@ -42,19 +34,19 @@ def numbers(text: str | None) -> tuple[float, ...] | None:
 
 
 def question(
-    person: str,
-    item: str,
-    query: str | None,
-    at: str | None,
-    k: int | None,
-    spec: str,
-    shortlist: float,
-    weights: str | None,
-    mask: list[str] | None,
-    hide_from: int | None,
-    hide_to: int | None,
-    head: int | None,
-    method: str | None,
+    person: Annotated[str, typer.Option("--person", help="Person id as in the source data.")],
+    item: Annotated[str, typer.Option("--item", help="Target item id as in the source data.")],
+    query: Annotated[str | None, typer.Option("--query", help="Query typed with the target.")] = None,
+    at: Annotated[str | None, typer.Option("--at", help="Event before which the life is visible, or `end`.")] = None,
+    k: KOption = None,
+    spec: SpecOption = DEFAULT,
+    shortlist: Annotated[float, typer.Option("--shortlist", help="The scan keeps F x K; 0 = one stage.")] = 4.0,
+    weights: Annotated[str | None, typer.Option("--weights", help="q,a,t,i: explicit channel weights.")] = None,
+    mask: Annotated[list[str] | None, typer.Option("--mask", help="q, a, t or i: left out; repeatable.")] = None,
+    hide_from: Annotated[int | None, typer.Option("--hide-from", help="Start of a left-out period, UTC s.")] = None,
+    hide_to: Annotated[int | None, typer.Option("--hide-to", help="End of it, UTC s.")] = None,
+    head: Annotated[int | None, typer.Option("--head", help="One head alone, from 0.")] = None,
+    method: Annotated[str | None, typer.Option("--method", help="Another first stage in place of --spec.")] = None,
 ) -> Any:
     """The options as a `Question`."""
     from ..search.trace import Question
@@ -76,56 +68,45 @@ def question(
     )
 
 
-def retrieve(
-    workspace: Workspace,
-    run: RunOption,
-    person: PersonOption,
-    item: ItemOption,
-    query: QueryOption = None,
-    at: AtOption = None,
-    k: KOption = None,
-    spec: SpecOption = DEFAULT,
-    shortlist: ShortlistOption = 4.0,
-    weights: WeightsOption = None,
-    mask: MaskOption = None,
-    hide_from: HideFromOption = None,
-    hide_to: HideToOption = None,
-    head: HeadOption = None,
-    method: MethodOption = None,
-) -> dict[str, Any]:
+def asking(*left_out: str) -> Callable[[Callable[..., dict[str, Any]]], Callable[..., dict[str, Any]]]:
+    """A command `f(workspace, asked, ...)` with the options of `question`, some left out, in place of `asked`."""
+    options = {n: p for n, p in inspect.signature(question, eval_str=True).parameters.items() if n not in left_out}
+
+    def with_options(function: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+        @functools.wraps(function)
+        def carried_out(workspace: Workspace, **told: Any) -> dict[str, Any]:
+            asked = question(**{name: told.pop(name) for name in options})
+            return function(workspace, asked=asked, **told)
+
+        own = [p for n, p in inspect.signature(function, eval_str=True).parameters.items() if n != "asked"]
+        both = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own[1:], *options.values())]
+        carried_out.__signature__ = inspect.Signature([own[0], *both])  # type: ignore[attr-defined]
+        return carried_out
+
+    return with_options
+
+
+@asking()
+def retrieve(workspace: Workspace, run: RunOption, asked: Any) -> dict[str, Any]:
     """Exact beside approximate retrieval for one target."""
-    from ..search.answer import answer
+    from ..search.answer import ask
     from ..search.study import open_study
-    from ..search.trace import trace
 
-    asked = question(person, item, query, at, k, spec, shortlist, weights, mask, hide_from, hide_to, head, method)
-    study = open_study(workspace, run)
-    return answer(study, trace(study, asked))
+    return ask(open_study(workspace, run), asked).said
 
 
+@asking("method")
 def explain(
     workspace: Workspace,
     run: RunOption,
-    person: PersonOption,
-    item: ItemOption,
+    asked: Any,
     event: Annotated[str, typer.Option("--event", help="Position in the life of the event to explain.")],
-    query: QueryOption = None,
-    at: AtOption = None,
-    k: KOption = None,
-    spec: SpecOption = DEFAULT,
-    shortlist: ShortlistOption = 4.0,
-    weights: WeightsOption = None,
-    mask: MaskOption = None,
-    hide_from: HideFromOption = None,
-    hide_to: HideToOption = None,
-    head: HeadOption = None,
 ) -> dict[str, Any]:
     """Why an event was kept or lost."""
     from ..search.explanation import explain_event
     from ..search.study import open_study
     from ..search.trace import trace
 
-    asked = question(person, item, query, at, k, spec, shortlist, weights, mask, hide_from, hide_to, head, None)
     study = open_study(workspace, run)
     return explain_event(study, trace(study, asked, timed=False), event)
 

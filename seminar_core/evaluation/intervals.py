@@ -9,6 +9,7 @@ of all metrics are one matrix product.
 from __future__ import annotations
 
 import numpy as np
+from scipy.stats import binomtest
 
 from ..contracts import check_shape
 from ..errors import EmptyDataError
@@ -55,12 +56,28 @@ def interval(
 
 
 def intervals(
-    values: np.ndarray, person: np.ndarray, *, seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
+    values: np.ndarray,
+    person: np.ndarray,
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+    shares: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile intervals of the column means of `values` (n, metrics): (low (metrics,), high (metrics,))."""
+    """Percentile intervals of the column means of `values` (n, metrics): (low (metrics,), high (metrics,)).
+
+    With `shares` the values lie between 0 and 1; where all of a column are 0, or all are 1, resampling has no width and
+    says nothing of how few people there are, so the bound is Wilson's for that many people.
+    """
     means = bootstrap_means(values, person, seed=seed, resamples=resamples)
     tail = (1 - level) / 2
-    return np.quantile(means, tail, axis=0), np.quantile(means, 1 - tail, axis=0)
+    low, high = np.quantile(means, tail, axis=0), np.quantile(means, 1 - tail, axis=0)
+    if shares:
+        people = len(np.unique(person))
+        wilson = binomtest(0, people).proportion_ci(level, method="wilson").high
+        high = np.where((values == 0).all(axis=0), wilson, high)
+        low = np.where((values == 1).all(axis=0), 1 - wilson, low)
+    return low, high
 
 
 def paired_difference(

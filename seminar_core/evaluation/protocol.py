@@ -125,7 +125,7 @@ def _rank_catalogue(
 def summary(ranks: Ranks, *, seed: int = 0) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
     """Means of all metrics and their intervals over people."""
     values = ranking_metrics(ranks)
-    low, high = intervals(np.stack([values[m] for m in METRICS], axis=1), ranks.person, seed=seed)
+    low, high = intervals(np.stack([values[m] for m in METRICS], axis=1), ranks.person, seed=seed, shares=True)
     bounds = {m: (float(a), float(b)) for m, a, b in zip(METRICS, low, high, strict=True)}
     return mean_metrics(ranks), bounds
 

@@ -17,13 +17,13 @@ from ..data.opening import known_datasets
 from ..data.versions import dataset_lock
 from ..errors import NotReadyError, SeminarError, UnknownDatasetError, UnknownNameError, UnknownRunError
 from ..files import read_json
-from ..training.run_files import existing_run, read_status
+from ..training.run_files import BEST, FIRST, LAST, existing_run, read_status
 from ..workspace import Workspace, checked_name, refuse_bundled
 from . import control as jobs
 from .state import LIVE
 
 KINDS = ("dataset", "run", "map", "checkpoints")
-KEPT = ("step-000000", "best", "last")
+KEPT = (FIRST, BEST, LAST)
 """Checkpoints of a run that stay when its old ones are pruned: what it began with, is shown by, and goes on from."""
 
 

@@ -30,11 +30,11 @@ from .checkpoint import Fingerprint, resume_from, save_checkpoint
 from .distributed import averaged
 from .launch import Group, agree, from_first
 from .recipe import BudgetConfig
+from .run_files import BEST, FIRST, LAST
 
 LOG_EVERY = 5
 LOG_SECONDS = 1.0
 """A line is written every `LOG_EVERY` steps, and after the first step that ends this long after the last line."""
-FIRST, BEST, LAST = "step-000000", "best", "last"
 
 
 def frame_stride(step: int, frames: int) -> int:

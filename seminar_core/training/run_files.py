@@ -22,6 +22,9 @@ from ..workspace import Workspace, refuse_bundled
 KINDS = ("psu", "ranker")
 ENDED = ("done", "stopped", "failed")
 
+FIRST, BEST, LAST = "step-000000", "best", "last"
+"""The checkpoints that a run always has, by what `Loop` calls them."""
+
 
 @dataclass(frozen=True)
 class RunCard:

@@ -64,3 +64,14 @@ def test_seeds_that_disagree_widen_the_interval():
 def test_no_target_is_an_error():
     with pytest.raises(EmptyDataError):
         interval(np.zeros(0), np.zeros(0, int))
+
+
+def test_a_share_that_is_the_same_for_all_of_a_few_people_has_the_width_of_few_people():
+    person = np.arange(48)
+    values = np.stack([np.zeros(48), np.ones(48), np.arange(48) % 2], axis=1).astype(float)
+    low, high = intervals.intervals(values, person, shares=True)
+    z2 = 1.959964**2
+    assert high[0] == pytest.approx(z2 / (48 + z2), abs=1e-5) and low[0] == 0  # Wilson's bound at zero of n
+    assert low[1] == pytest.approx(48 / (48 + z2), abs=1e-5) and high[1] == 1
+    plain_low, plain_high = intervals.intervals(values, person)
+    assert (plain_low[2], plain_high[2]) == (low[2], high[2]) and plain_high[0] == 0

@@ -88,7 +88,7 @@ def pack(
         height: largest height of a pane in pixels.
     """
     n, stages, channels = len(items.rows), layout.points.stages, items.channels
-    anywhere = (items.point >= 0).any(axis=0)
+    anywhere = np.any(items.point >= 0, axis=0)
     arrays: dict[str, np.ndarray] = {
         "present": (anywhere << np.arange(len(channels))[:, None]).sum(axis=0).astype(np.uint8)
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -43,7 +44,7 @@ def export(layout: Layout, dataset: str, digest: str) -> None:
         for kind, label, name, mime, opened in EXPORTS:
             st.download_button(
                 label,
-                lambda kind=kind: sources.exported(layout, dataset, digest, kind),
+                partial(sources.exported, layout, dataset, digest, kind),
                 name,
                 mime,
                 key=f"export_{kind}",

@@ -232,7 +232,8 @@ def _channel_trace(
     colours: PointColours | None,
 ) -> go.Scattergl:
     rows = layout.points.item[chosen]
-    text, colour = None, {"color": palette.CHANNEL_COLOURS[channel]}
+    text: list[str] | None = None
+    colour: dict[str, Any] = {"color": palette.CHANNEL_COLOURS[channel]}
     if colours is not None:
         colour = {
             "color": colours.codes[chosen],

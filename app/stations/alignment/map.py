@@ -55,7 +55,7 @@ def waiting(run: str, names: tuple[str, ...], request: MapRequest) -> None:
         if drawing.finished and drawing.error is None:
             drawings.forget(key)
             st.rerun()
-        if drawing.finished:
+        if drawing.error is not None:
             widgets.error_panel(drawing.error, key="umap_error")
             if st.button("Draw it again", key="umap_again"):
                 drawings.forget(key)

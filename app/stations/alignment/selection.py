@@ -10,7 +10,7 @@ import streamlit as st
 
 from app import loaders, state, widgets
 from app.components.alignment_map import payload
-from app.components.cards import Card, cards
+from app.components.cards import Card, Group, cards
 from app.stations.alignment import card as alignment_card
 from app.stations.alignment import loaders as sources
 from seminar_core.alignment.neighbours import FEWEST_ITEMS
@@ -86,7 +86,7 @@ def neighbours(
             _card(dataset, int(items.rows[position]), "✕ only on the map", [CHANNEL_NAMES[channel]])
             for position, channel in found["false"]
         ]
-        groups = [{"heading": "Nearest in the original space", "cards": true}]
+        groups: list[Group] = [{"heading": "Nearest in the original space", "cards": true}]
         if false:
             groups.append({"heading": "False neighbours: near on the map only", "cards": false})
         cards(groups, key="picked_neighbours", strip=True)
