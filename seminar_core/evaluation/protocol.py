@@ -131,12 +131,36 @@ def summary(ranks: Ranks, *, seed: int = 0) -> tuple[dict[str, float], dict[str,
 
 
 LENGTH_EDGES = (0, 50, 200, 1000, 10_000)
+MET_EDGES = {"a day": 1.0, "a week": 7.0, "30 days": 30.0, "180 days": 180.0}
+DAY_S = 86_400.0
+
+
+def days_since_interest(dataset: Dataset, targets: Targets) -> np.ndarray:
+    """(n,) days from the last earlier event in the target's category to the target; infinite where there is none.
+
+    Targets without a category have NaN.
+    """
+    store, category = dataset.store, np.asarray(dataset.category)
+    days = np.full(len(targets), np.nan)
+    for row, wanted in enumerate(category[targets.item].tolist()):
+        if not wanted:
+            continue
+        begin = int(store.offsets[targets.person[row]])
+        end = begin + int(targets.event[row])
+        earlier = np.asarray(store.time_s[begin:end])
+        same = (category[np.asarray(store.item[begin:end])] == wanted) & (earlier < targets.time_s[row])
+        last = earlier[same].max() if same.any() else -np.inf
+        days[row] = (targets.time_s[row] - last) / DAY_S
+    return days
 
 
 def slice_masks(
     dataset: Dataset, questions: Questions, *, trained: np.ndarray, present: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Named parts of the questions, each (n,) bool: by life length, cold or warm target, presence of a modality.
+    """Named parts of the questions, each (n,) bool.
+
+    By life length, by how long ago the target's category was last met, cold or warm target, searched or browsed, and
+    presence of a modality.
 
     Args:
         trained: (I+1,) training events of each item; zero is cold.
@@ -148,6 +172,12 @@ def slice_masks(
     for low, high in zip(edges, edges[1:], strict=False):
         name = f"length {low}+" if high is None else f"length {low}-{high - 1}"
         masks[name] = (targets.event >= low) & (targets.event < (np.inf if high is None else high))
+    days, newest = days_since_interest(dataset, targets), -1.0
+    for name, oldest in MET_EDGES.items():
+        masks[f"interest met within {name}"] = (days > newest) & (days <= oldest)
+        newest = oldest
+    masks["interest met longer ago"] = (days > newest) & np.isfinite(days)
+    masks["interest never met"] = np.isinf(days)
     masks["cold target"] = trained[targets.item] == 0
     masks["warm target"] = trained[targets.item] > 0
     masks["searched target"] = targets.query > 0

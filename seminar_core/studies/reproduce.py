@@ -33,6 +33,7 @@ from ..model.psu import PSU
 from ..progress import Progress, silent
 from ..runtime import machine_facts, resolve_device, set_threads
 from ..training.assembly import Material, build_psu, gather_material, measure
+from ..training.assess import slices
 from ..training.checkpoint import load_weights
 from ..training.finetune import ranker_task
 from ..training.loop import BEST, Loop
@@ -44,6 +45,8 @@ from .table import jsonable, markdown
 from .variants import BUDGETS, PAIRS, Variant, chosen_variants, finetune_config, limits_of, pretrain_config
 
 log = logging.getLogger(__name__)
+OURS = "seminar"
+FEWEST_IN_SLICE = 20
 
 
 @dataclass(frozen=True)
@@ -297,6 +300,7 @@ def assemble(bench: Bench, measured: dict[str, list[tuple[Result, Ranks]]]) -> d
             for a, b in PAIRS
             if a in measured and b in measured
         ],
+        "slices": sliced(bench, measured, best),
         "protocol": questions.protocol,
         "cold_targets": int(cold.sum()),
         "data_hash": material.dataset.hash,
@@ -369,6 +373,30 @@ def total_seconds(result: Result) -> float:
     """Training time of a measurement, its pretraining included."""
     pretraining = result.extra["pretraining"]
     return float(result.extra["seconds"]) + (float(pretraining["seconds"]) if pretraining else 0.0)
+
+
+def sliced(bench: Bench, measured: dict[str, list[tuple[Result, Ranks]]], best: str | None) -> list[dict[str, Any]]:
+    """Where SEMINAR wins: MRR and its paired difference to the best rival in every part of the targets."""
+    mine = measured.get(OURS)
+    if mine is None or best is None:
+        return []
+    theirs, rows = measured[best], []
+    for name, mask in slices(bench.material, bench.questions).items():
+        if mask.sum() < FEWEST_IN_SLICE:
+            continue
+        ours, others = (stacked(entries, "MRR", mask) for entries in (mine, theirs))
+        person = mine[0][1].person[mask]
+        rows.append(
+            {
+                "slice": name,
+                "n": int(mask.sum()),
+                OURS: float(ours.mean()),
+                "rival": float(others.mean()),
+                "difference": float((ours - others).mean()),
+                "interval": interval_over_seeds(ours - others, person),
+            }
+        )
+    return rows
 
 
 def contrast(a: list[tuple[Result, Ranks]], b: list[tuple[Result, Ranks]], cold: np.ndarray) -> dict[str, Any]:

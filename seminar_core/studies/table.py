@@ -96,4 +96,10 @@ def markdown(answer: dict[str, Any]) -> str:
             lines.append(
                 f"| {pair['a']} | {pair['b']} | " + " | ".join(signed(pair.get(name)) for name in names) + " |"
             )
+    if answer["slices"]:
+        rival = answer["best_baseline"]
+        lines += ["", "## Where it wins and loses", "", f"MRR by part of the targets, `seminar` beside `{rival}`.", ""]
+        lines += [f"| part | targets | seminar | {rival} | difference |", "|---|---|---|---|---|"]
+        for row in answer["slices"]:
+            lines.append(f"| {row['slice']} | {row['n']} | {row['seminar']:.3f} | {row['rival']:.3f} | {signed(row)} |")
     return "\n".join(lines) + "\n"

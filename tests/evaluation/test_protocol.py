@@ -9,6 +9,7 @@ from seminar_core.evaluation.baselines import baseline_ranks, oracle_ranks, popu
 from seminar_core.evaluation.metrics import label_auc, mean_metrics
 from seminar_core.evaluation.protocol import (
     batch_size,
+    days_since_interest,
     label_metrics,
     labelled_targets,
     rank_model,
@@ -234,3 +235,24 @@ def test_popularity_has_nothing_to_learn_from_random_events_beside_items_that_no
         hits.append(found["met"])
     error = 2.6 * np.std(hits) / np.sqrt(len(hits))
     assert abs(np.mean(hits) - 0.10) < error, f"chance is .10, popularity has {np.mean(hits):.3f} +- {error:.3f}"
+
+
+def test_the_age_of_an_interest_is_counted_to_the_last_earlier_event_of_the_category():
+    dataset, split = plain_data(people=30, items=40)
+    questions = ask(dataset, split, negatives=9)
+    targets, store = questions.targets, dataset.store
+    found = days_since_interest(dataset, targets)
+    for row in range(len(targets)):
+        begin, wanted = store.offsets[targets.person[row]], dataset.category[targets.item[row]]
+        ages = [
+            (targets.time_s[row] - store.time_s[e]) / 86_400
+            for e in range(begin, begin + targets.event[row])
+            if dataset.category[store.item[e]] == wanted and store.time_s[e] < targets.time_s[row]
+        ]
+        if wanted:
+            assert found[row] == (min(ages) if ages else np.inf)
+        else:
+            assert np.isnan(found[row])
+    masks = slice_masks(dataset, questions, trained=training_counts(dataset, split), present={})
+    met = sum(mask for name, mask in masks.items() if name.startswith("interest "))
+    assert (met == np.isfinite(found) + np.isinf(found)).all()

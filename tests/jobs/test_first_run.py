@@ -50,7 +50,7 @@ def test_it_ends_with_a_run_that_can_be_searched(workspace: Workspace):
     now = until_it_rests(workspace, TINY)
     assert now.finished, jobs.rows(workspace)
     found = {row["run"]: row["state"] for row in list_runs(workspace)["runs"]}
-    assert found == {"tiny-first-psu": "done", "tiny-first": "done"}
+    assert found.items() >= {"tiny-first-psu": "done", "tiny-first": "done"}.items()
     assert codebook_names(workspace.run_dir("tiny-first")) == [DEFAULT]
 
 
