@@ -15,6 +15,7 @@ from ..files import sha256_of
 from .encoded import Encoder
 from .given import Given
 from .image import Histogram
+from .packaged import EfficientNetLite0, MiniLM, WordLlama
 from .pretrained import Clip, SentenceTransformers, weights_fingerprint
 from .text import Hashing, TfidfSvd
 
@@ -37,8 +38,8 @@ class Named:
 
 
 PLAIN: dict[str, dict[str, Callable[[], Encoder]]] = {
-    "text": {DEFAULT_TEXT: TfidfSvd, "hashing-256": Hashing},
-    "image": {DEFAULT_IMAGE: Histogram},
+    "text": {DEFAULT_TEXT: TfidfSvd, "hashing-256": Hashing, MiniLM.NAME: MiniLM, WordLlama.NAME: WordLlama},
+    "image": {DEFAULT_IMAGE: Histogram, EfficientNetLite0.NAME: EfficientNetLite0},
 }
 WITH_PLACE: dict[str, dict[str, Callable[[str], Encoder]]] = {
     "text": {

@@ -86,9 +86,9 @@ PAIRS = (
 )
 
 BUDGETS = {
-    "small": {"pretrain": {"steps": 400, "seconds": 45.0}, "finetune": {"steps": 250, "seconds": 75.0}},
-    "medium": {"pretrain": {"steps": 800, "seconds": 120.0}, "finetune": {"steps": 1000, "seconds": 360.0}},
-    "full": {"pretrain": {"steps": 1500, "seconds": 300.0}, "finetune": {"steps": 2500, "seconds": 900.0}},
+    "small": {"pretrain": {"steps": 400, "seconds": 200.0}, "finetune": {"steps": 250, "seconds": 300.0}},
+    "medium": {"pretrain": {"steps": 800, "seconds": 400.0}, "finetune": {"steps": 1000, "seconds": 1200.0}},
+    "full": {"pretrain": {"steps": 1500, "seconds": 1000.0}, "finetune": {"steps": 2500, "seconds": 3000.0}},
 }
 """Steps of a model and seed; the seconds only guard against a machine that is far slower than one core of today."""
 

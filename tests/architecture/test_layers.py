@@ -42,6 +42,7 @@ UPSTREAM["interface"] = set(UPSTREAM)
 UPSTREAM["cli"] = set(UPSTREAM)
 TOP_LEVEL = {
     "app", "seminar_core", "sample_data", "tests", "requirements.txt", ".streamlit", "README.md", "Makefile",
+    "requirements-encoders.txt",
     "pyproject.toml", ".gitignore", ".ci", "benchmarks", "docs", "CHANGELOG.md", "LICENSE", "ARCHITECTURE.md",
     "CONTRIBUTING.md", "SECURITY.md",
 }  # fmt: skip

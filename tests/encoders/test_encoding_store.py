@@ -84,7 +84,7 @@ def test_unknown_encoders_list_the_known_ones(planted):
         load_encodings(planted, image="given:")
     with pytest.raises(UnknownNameError, match="image encoder 'sentence-transformers:x'"):
         find_encoder("image", "sentence-transformers:x")
-    assert known_encoders("image") == ["histogram", "given:PATH", "clip:PATH"]
+    assert known_encoders("image") == ["histogram", "efficientnet-lite0", "given:PATH", "clip:PATH"]
 
 
 def test_folder_names_are_safe_for_any_place(planted):

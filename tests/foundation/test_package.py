@@ -36,6 +36,11 @@ def test_the_lock_pins_every_declared_dependency_within_its_range_and_nothing_el
     assert here.contains(sysconfig.get_python_version() + ".0") and here.contains("3.13.1")
 
 
+def test_the_encoders_are_pinned_alike_in_the_file_and_the_extra():
+    lines = (ROOT / "requirements-encoders.txt").read_text(encoding="utf-8").splitlines()
+    assert [x for x in lines if not x.startswith("#")] == PROJECT["optional-dependencies"]["encoders"]
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> Path:
     """bin/ of a new environment with the wheel in it; what it depends on is lent by the environment of the tests.
