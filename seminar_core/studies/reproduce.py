@@ -29,6 +29,7 @@ from ..evaluation.metrics import METRICS, mean_metrics, ranking_metrics
 from ..evaluation.questions import Questions, ask
 from ..evaluation.ranks import Ranks
 from ..evaluation.result import Result, current_commit, read_ranks, read_result, write_ranks
+from ..files import read_lines
 from ..model.psu import PSU
 from ..progress import Progress, silent
 from ..runtime import machine_facts, resolve_device, set_threads
@@ -47,6 +48,7 @@ from .variants import BUDGETS, PAIRS, Variant, chosen_variants, finetune_config,
 log = logging.getLogger(__name__)
 OURS = "seminar"
 FEWEST_IN_SLICE = 20
+CURVES = 5
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ class Bench:
                 progress=self.inner(variant, seed, "finetune")
             )
             load_weights(work / "checkpoints" / BEST, task.model, task.fingerprint)
+            curve = validations(work)
         finally:
             shutil.rmtree(work, ignore_errors=True)
         answer = measure(
@@ -157,6 +160,7 @@ class Bench:
             "ended_by": outcome.reason,
             "examples": counters.examples,
             "validation": counters.validation,
+            "curve": curve,
             "pretraining": pretrained,
             "people_per_s": answer.people_per_s,
             "device": self.device,
@@ -217,6 +221,20 @@ class Bench:
             self.progress(self.finished, every, f"{variant.name}, seed {seed}: {phase} {done} of {total}{left}")
 
         return report
+
+
+def validations(work: Path) -> list[dict[str, float]]:
+    """What a training's validations found: step, seconds of training so far, MRR and HIT@10."""
+    lines = (line for line in read_lines(work / "metrics.jsonl") if "validation/MRR" in line)
+    return [
+        {
+            "step": line["step"],
+            "seconds": line["time_s"],
+            "MRR": line["validation/MRR"],
+            "HIT@10": line["validation/HIT@10"],
+        }
+        for line in lines
+    ]
 
 
 def time_left(finished: int, total: int, seconds: float) -> str:
@@ -301,6 +319,7 @@ def assemble(bench: Bench, measured: dict[str, list[tuple[Result, Ranks]]]) -> d
             if a in measured and b in measured
         ],
         "slices": sliced(bench, measured, best),
+        "curves": curves(measured),
         "protocol": questions.protocol,
         "cold_targets": int(cold.sum()),
         "data_hash": material.dataset.hash,
@@ -373,6 +392,31 @@ def total_seconds(result: Result) -> float:
     """Training time of a measurement, its pretraining included."""
     pretraining = result.extra["pretraining"]
     return float(result.extra["seconds"]) + (float(pretraining["seconds"]) if pretraining else 0.0)
+
+
+def curves(measured: dict[str, list[tuple[Result, Ranks]]]) -> dict[str, list[dict[str, float]]]:
+    """Validation over the cost of training, mean over seeds, of the variants that are best by validation.
+
+    Seconds include pretraining. Only steps that every seed reached are told.
+    """
+    found: dict[str, list[dict[str, float]]] = {}
+    reached = {
+        name: float(np.mean([result.extra["validation"]["MRR"] for result, _ in entries]))
+        for name, entries in measured.items()
+        if entries and all(result.extra.get("curve") for result, _ in entries)
+    }
+    for name in sorted(reached, key=lambda name: -reached[name])[:CURVES]:
+        seeds = [{point["step"]: point for point in result.extra["curve"]} for result, _ in measured[name]]
+        before = np.mean([(result.extra["pretraining"] or {}).get("seconds", 0.0) for result, _ in measured[name]])
+        found[name] = [
+            {
+                "step": step,
+                "seconds": float(before + np.mean([seed[step]["seconds"] for seed in seeds])),
+                **{metric: float(np.mean([seed[step][metric] for seed in seeds])) for metric in ("MRR", "HIT@10")},
+            }
+            for step in sorted(set.intersection(*(set(seed) for seed in seeds)))
+        ]
+    return found
 
 
 def sliced(bench: Bench, measured: dict[str, list[tuple[Result, Ranks]]], best: str | None) -> list[dict[str, Any]]:

@@ -34,6 +34,26 @@ def signed(entry: dict[str, Any] | None) -> str:
     return f"**{text}**" if low > 0 or high < 0 else text
 
 
+def curve_table(curves: dict[str, list[dict[str, float]]]) -> list[str]:
+    """Validation HIT@10 and MRR by step, with the seconds that it took; one column for each of the best variants."""
+    steps = sorted({point["step"] for points in curves.values() for point in points})
+    at = {name: {point["step"]: point for point in points} for name, points in curves.items()}
+
+    def cell(point: dict[str, float] | None) -> str:
+        return "" if point is None else f"{point['HIT@10']:.3f} / {point['MRR']:.3f} ({point['seconds']:.0f} s)"
+
+    return [
+        "",
+        "## Over the cost of training",
+        "",
+        "Validation HIT@10 / MRR and seconds so far (pretraining included), means over seeds; the best by validation.",
+        "",
+        "| steps | " + " | ".join(curves) + " |",
+        "|" + "---|" * (len(curves) + 1),
+        *(f"| {step} | " + " | ".join(cell(at[name].get(step)) for name in curves) + " |" for step in steps),
+    ]
+
+
 def table_row(row: dict[str, Any]) -> str:
     """One line of the table."""
     metrics, bounds = row["metrics"], row["interval"]
@@ -96,6 +116,8 @@ def markdown(answer: dict[str, Any]) -> str:
             lines.append(
                 f"| {pair['a']} | {pair['b']} | " + " | ".join(signed(pair.get(name)) for name in names) + " |"
             )
+    if answer["curves"]:
+        lines += curve_table(answer["curves"])
     if answer["slices"]:
         rival = answer["best_baseline"]
         lines += ["", "## Where it wins and loses", "", f"MRR by part of the targets, `seminar` beside `{rival}`.", ""]

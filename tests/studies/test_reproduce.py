@@ -58,6 +58,7 @@ def test_the_table_is_complete_and_resumes(workspace, small, tmp_path, monkeypat
     assert [pair["b"] for pair in answer["pretraining"]] == ["seminar, from scratch"]
     page = (tmp_path / "tiny-small.md").read_text()
     assert "| seminar | 2 |" in page and answer["data_hash"] in page and "## What pretraining buys" in page
+    assert answer["curves"]["seminar"][-1]["step"] == 6 and "## Over the cost of training" in page
     assert answer["slices"] and "## Where it wins and loses" in page
     assert json.loads((tmp_path / "tiny-small.json").read_text())["rows"]
     trained.clear()
