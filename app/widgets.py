@@ -18,6 +18,7 @@ import streamlit as st
 from plotly.graph_objects import Figure
 
 from seminar_core.errors import SeminarError
+from seminar_core.files import guarded
 from seminar_core.progress import Progress
 
 from . import loaders, state
@@ -179,12 +180,25 @@ def as_parquet(frame: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
+def as_csv(frame: pd.DataFrame) -> bytes:
+    """CSV in UTF-8 in which no cell is a formula: text that a spreadsheet would run has a `'` before it."""
+    columns = {
+        name: [guarded(value) if isinstance(value, str) else value for value in column]
+        if column.dtype == object or pd.api.types.is_string_dtype(column)
+        else column
+        for name, column in frame.items()
+    }
+    safe = pd.DataFrame(columns, index=frame.index)
+    safe.columns = [guarded(str(name)) for name in frame.columns]
+    return safe.to_csv(index=False).encode()
+
+
 def downloads(frame: pd.DataFrame, *, name: str) -> None:
     """Buttons that save `frame` as CSV and as Parquet; the files are made when they are clicked."""
     with st.container(horizontal=True):
         st.download_button(
             "CSV",
-            lambda: frame.to_csv(index=False).encode(),
+            lambda: as_csv(frame),
             f"{name}.csv",
             "text/csv",
             key=f"csv_{name}",

@@ -183,6 +183,20 @@ class HeldDirectory:
         return now if (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino) else None
 
 
+def guarded(text: str) -> str:
+    """Text for a cell of a CSV: with a `'` before it where a spreadsheet would run it as a formula.
+
+    That is what begins with `=`, `+`, `-`, `@`, a tab or a return and is no number.
+    """
+    if not text.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return "'" + text
+    return text
+
+
 def sha256_of(*paths: Path) -> str:
     """Hex sha256 over the contents of `paths`, in the given order."""
     digest = hashlib.sha256()

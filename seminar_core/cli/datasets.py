@@ -39,13 +39,30 @@ def import_(
     path: Annotated[Path, typer.Argument(help="Directory (or events file) to read.")],
     name: Annotated[str, typer.Option("--name", help="Name of the data set; an existing one is replaced.")],
     rejected: Annotated[Path | None, typer.Option("--rejected", help="CSV for the rows that cannot be used.")] = None,
+    hints: Annotated[Path | None, typer.Option("--hints", help="TOML file of the flags below.")] = None,
+    delimiter: Annotated[str | None, typer.Option("--delimiter", help="One character, or tab, semicolon.")] = None,
+    encoding: Annotated[str | None, typer.Option("--encoding", help="Of text files, such as latin-1.")] = None,
+    no_header: Annotated[bool, typer.Option("--no-header", help="The first line is a row already.")] = False,
+    column: Annotated[list[str] | None, typer.Option("--column", help="person=userId; repeatable.")] = None,
+    time_unit: Annotated[str | None, typer.Option("--time-unit", help="s, ms, us or ns.")] = None,
+    time_format: Annotated[str | None, typer.Option("--time-format", help="As strptime: %m/%d/%Y %H:%M.")] = None,
 ) -> dict[str, Any]:
     """Import a data set."""
+    from ..data.hints import make_hints
     from ..data.importers import IMPORTERS
 
     if format not in IMPORTERS:
         raise UnknownNameError("format", format, IMPORTERS)
-    return IMPORTERS[format](workspace, path, name, rejected, report_progress())
+    told = make_hints(
+        hints,
+        column or (),
+        delimiter=delimiter,
+        encoding=encoding,
+        header=False if no_header else None,
+        time_unit=time_unit,
+        time_format=time_format,
+    )
+    return IMPORTERS[format](workspace, path, name, rejected, report_progress(), told)
 
 
 def datasets(workspace: Workspace) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from ..files import write_json
 from ..progress import Progress, silent
 from ..workspace import Workspace
 from .catalogue import Catalogue, CatalogueWritten, with_items_of_events, write_catalogue
-from .event_source import EventSource
+from .event_source import HINTS, EventSource
 from .event_writer import EventWriter, Rows, Tallies, sorted_blocks
 from .report import make_report
 from .versions import FORMAT_VERSION, copy_truth, publish, version_hash
@@ -100,7 +100,7 @@ def refuse_empty(source: EventSource) -> None:
         reasons = ", ".join(f"{count} {kind}" for kind, (count, _) in source.rejected.items())
         raise EmptyDataError(
             f"{source.path}: no event is left, all {source.n_rejected} rows were rejected ({reasons})",
-            hint="write the rejected rows with --rejected FILE and mend their cause",
+            hint=HINTS[max(source.rejected, key=lambda kind: source.rejected[kind][0])],
         )
 
 

@@ -17,12 +17,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..errors import MissingColumnError, UnsafePathError
+from ..errors import InvalidDataError, MissingColumnError, UnsafePathError
+from .event_source import WHITE, id_sql
+from .hints import Hints
 from .pictures import write_pictures
-from .table_files import EXTRA, header_of, identifier, reading, table_sql
+from .scratch import identifier, reading
+from .table_files import open_table
+from .text_tables import PROBLEM
 from .vocabulary import first_value_rows, natural_order, value_table
 
 TEXTS = ("title", "description")
+ITEM_COLUMNS = ("item", *TEXTS, "category", "image")
 SEPARATOR = "|"
 
 Pictures = Callable[[], Iterator[tuple[int, bytes]]]
@@ -78,15 +83,18 @@ def with_items_of_events(catalogue: Catalogue | None, item_ids: Iterable[str]) -
     return extended, unknown
 
 
-def read_items(connection: duckdb.DuckDBPyConnection, path: Path, scratch: Path) -> Catalogue:
-    """Read an items file of the `table` format.
+def read_items(
+    connection: duckdb.DuckDBPyConnection, path: Path, scratch: Path, hints: Hints | None = None
+) -> Catalogue:
+    """Read an items file of the `table` format; of the hints those on text and the column `item` apply.
 
     Raises:
         MissingColumnError: there is no column `item`.
         CorruptFileError: the file cannot be read.
         UnsafePathError: a picture's path leaves the folder.
     """
-    header = header_of(connection, path)
+    table = open_table(connection, path, scratch, ITEM_COLUMNS, hints)
+    header, sql = table.header, table.sql
     if "item" not in header:
         raise MissingColumnError(
             f"{path} has no column 'item'; it has {', '.join(header) or 'none'}",
@@ -100,16 +108,17 @@ def read_items(connection: duckdb.DuckDBPyConnection, path: Path, scratch: Path)
             wanted.append(name)
         else:
             ignored.append(name)
-    sql = table_sql(connection, path, header, scratch)
-    beyond = identifier(EXTRA) if path.suffix != ".parquet" else "NULL"
-    listed = ", ".join(identifier(name) for name in wanted) + f", {beyond} IS NOT NULL AS {identifier(EXTRA)}"
+    listed = ", ".join(identifier(name) for name in wanted if name != "item")
+    ids = f'{id_sql("item", header["item"])} AS "__item"'
     with reading(path):
-        table = connection.sql(f'SELECT "__row", {listed} FROM ({sql}) ORDER BY "__row"').to_arrow_table()
-    columns: dict[str, list[Any]] = table.to_pydict()
-    kept, problems = _kept_rows(columns["item"], columns[EXTRA])
+        found = connection.sql(
+            f'SELECT "__row", {identifier(PROBLEM)}, {ids}{listed and ", "}{listed} FROM ({sql}) ORDER BY "__row"'
+        ).to_arrow_table()
+    columns: dict[str, list[Any]] = found.to_pydict()
+    kept, problems = _kept_rows(columns["__item"], columns[PROBLEM], columns["__row"])
     rows = [columns["__row"][i] for i in kept]
     catalogue = Catalogue(
-        ids=[str(columns["item"][i]).strip() for i in kept],
+        ids=[columns["__item"][i] for i in kept],
         title=_texts(columns.get("title"), kept),
         description=_texts(columns.get("description"), kept),
         fields={n: [_values(columns[n][i]) for i in kept] for n in wanted if n not in ("item", *TEXTS)},
@@ -121,29 +130,30 @@ def read_items(connection: duckdb.DuckDBPyConnection, path: Path, scratch: Path)
     return catalogue
 
 
-def _kept_rows(ids: list[Any], beyond: list[bool]) -> tuple[list[int], dict[str, tuple[int, list[int]]]]:
-    """Positions of well-formed rows with a new id; the others as problems (rows numbered from 1)."""
+def _kept_rows(
+    ids: list[str | None], wrong: list[str | None], numbers: list[int]
+) -> tuple[list[int], dict[str, tuple[int, list[int]]]]:
+    """Positions of well-formed rows with a new id; the others as problems, by their number in the file."""
     seen: set[str] = set()
-    kept, empty, double, long = [], [], [], []
-    for position, value in enumerate(ids):
-        text = "" if value is None else str(value).strip()
-        if beyond[position]:
-            long.append(position + 1)
+    kept: list[int] = []
+    found: dict[str, list[int]] = {}
+    for position, (text, problem, number) in enumerate(zip(ids, wrong, numbers, strict=True)):
+        if problem:
+            found.setdefault(f"item_{problem}", []).append(number)
         elif not text:
-            empty.append(position + 1)
+            found.setdefault("item_without_id", []).append(number)
         elif text in seen:
-            double.append(position + 1)
+            found.setdefault("duplicate_item", []).append(number)
         else:
             seen.add(text)
             kept.append(position)
-    found = {"item_extra_columns": long, "item_without_id": empty, "duplicate_item": double}
     return kept, {kind: (len(rows), rows[:5]) for kind, rows in found.items() if rows}
 
 
 def _texts(values: list[Any] | None, kept: list[int]) -> list[str | None]:
     if values is None:
         return [None] * len(kept)
-    return [str(values[i]).strip() or None if values[i] is not None else None for i in kept]
+    return [str(values[i]).strip(WHITE) or None if values[i] is not None else None for i in kept]
 
 
 def _values(value: Any) -> list[str]:
@@ -151,7 +161,7 @@ def _values(value: Any) -> list[str]:
     if value is None:
         return []
     parts = value if isinstance(value, list) else str(value).split(SEPARATOR)
-    return list(dict.fromkeys(text for part in parts if part is not None and (text := str(part).strip())))
+    return list(dict.fromkeys(text for part in parts if part is not None and (text := str(part).strip(WHITE))))
 
 
 def _picture_source(
@@ -160,8 +170,13 @@ def _picture_source(
     if "image" not in header:
         return no_pictures
     row_of = {source: row for row, source in enumerate(rows, start=1)}
-    if header["image"] == "BLOB":
-        return lambda: _column_pictures(path, row_of)
+    if header["image"] == "BLOB" or header["image"].replace('"', "").startswith("STRUCT(bytes BLOB"):
+        return lambda: _column_pictures(path, row_of)  # a struct is how Hugging Face's datasets write pictures
+    if header["image"] != "VARCHAR":
+        raise InvalidDataError(
+            f"{path}: column 'image' has the type {header['image']}, which cannot be a picture",
+            hint="write the bytes of the picture, or the path of its file below pictures/",
+        )
     with reading(path):
         named = connection.execute(
             f'SELECT "__row", trim(image) FROM ({sql}) WHERE image IS NOT NULL AND trim(image) <> \'\' ORDER BY "__row"'
@@ -176,6 +191,7 @@ def _column_pictures(path: Path, row_of: dict[int, int]) -> Iterator[tuple[int, 
         for value in batch.column(0):
             source += 1
             data = value.as_py()
+            data = data.get("bytes") if isinstance(data, dict) else data
             if data and source in row_of:
                 yield row_of[source], data
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import os
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 
 from ..errors import EmptyDataError, InvalidDataError, MissingColumnError, MissingFileError
-from .table_files import EXTRA, header_of, identifier, literal, reading, table_sql
+from .hints import UNITS, Hints
+from .scratch import identifier, literal, reading
+from .table_files import open_table
+from .text_tables import PROBLEM
 
 LATEST_TIME_S = 4_102_444_800  # 2100-01-01: later is almost always milliseconds
 REQUIRED = ("person", "time", "item")
@@ -25,17 +28,21 @@ NUMBERS = (*INTEGERS, *("U" + name for name in INTEGERS), "FLOAT", "DOUBLE", "DE
 TIMES = (*NUMBERS, "VARCHAR", "TIMESTAMP", "DATE")
 LABELS = (*NUMBERS, "VARCHAR", "BOOLEAN")
 TEXTS = (*LABELS, "ENUM", "UUID")
-BLANKS = "' \t\r\n'"
+WHITE = "".join(map(chr, (*range(9, 14), *range(28, 33), 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029)))
+WHITE += "\u202f\u205f\u3000\ufeff"
+BLANKS = literal(WHITE)
 EXAMPLES = 5
 
 HINTS = {
     "empty_person": "give every event the id of its person",
     "empty_item": "give every event the id of its item",
     "empty_time": "give every event a time: unix seconds, or ISO 8601 such as 2024-05-01T12:00:00Z",
-    "unreadable_time": "write times as unix seconds or ISO 8601 such as 2024-05-01T12:00:00Z (no zone means UTC)",
+    "unreadable_time": "write times as unix seconds or ISO 8601 such as 2024-05-01T12:00:00Z (no zone means UTC), or "
+    "say how they are written: --time-format '%m/%d/%Y %H:%M'",
     "negative_time": "times count seconds since 1970 and are not negative",
-    "time_after_2100": "times are unix seconds; values this large are usually milliseconds: divide them by 1000",
-    "bad_label": "labels are 1, 0 or empty",
+    "time_after_2100": "times are unix seconds; values this large are usually milliseconds: --time-unit ms (us, ns)",
+    "bad_label": "labels are 1, 0, true, false or empty",
+    "unclosed_quote": "a field begins with a quote that nothing closes: close it, or double it inside a quoted field",
     "extra_columns": "the row has more columns than the header: quote values that contain a comma",
 }
 
@@ -51,6 +58,7 @@ class EventSource:
         events: clean rows.
         rejected: problem kind -> (count, example row numbers).
         ignored: columns of the file that an event has no place for.
+        guesses: how the file was read: delimiter, encoding, header, columns by another name, unit or format of times.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -59,6 +67,7 @@ class EventSource:
     events: int
     rejected: dict[str, tuple[int, list[int]]]
     ignored: list[str]
+    guesses: dict[str, object] = field(default_factory=dict)
 
     @property
     def n_rejected(self) -> int:
@@ -71,7 +80,9 @@ class EventSource:
             return [row[0] for row in found.fetchall()]
 
 
-def open_events(connection: duckdb.DuckDBPyConnection, path: Path, scratch: Path) -> EventSource:
+def open_events(
+    connection: duckdb.DuckDBPyConnection, path: Path, scratch: Path, hints: Hints | None = None
+) -> EventSource:
     """Check every row of an events file.
 
     Raises:
@@ -80,13 +91,15 @@ def open_events(connection: duckdb.DuckDBPyConnection, path: Path, scratch: Path
         EmptyDataError: no row.
         CorruptFileError: the file cannot be read to its end.
     """
-    header = header_of(connection, path)
+    hints = hints or Hints()
+    table = open_table(connection, path, scratch, REQUIRED + OPTIONAL, hints)
+    header = table.header
     missing = [name for name in REQUIRED if name not in header]
     if missing:
         raise MissingColumnError(
             f"{path} has no column {missing[0]!r}; it has {', '.join(map(repr, header)) or 'none'}",
-            hint=f"an events file has the columns {', '.join(REQUIRED)}, separated by commas in a CSV; "
-            f"rename or add {', '.join(missing)}",
+            hint=f"an events file has the columns {', '.join(REQUIRED)}: say which they are with --column "
+            f"{missing[0]}=NAME, or, where the first line is a row already, --no-header",
         )
     for name in REQUIRED + OPTIONAL:
         kinds = {"time": TIMES, "label": LABELS}.get(name, TEXTS)
@@ -96,9 +109,18 @@ def open_events(connection: duckdb.DuckDBPyConnection, path: Path, scratch: Path
                 hint="write it as text or numbers; docs/data-format.md lists the types",
             )
     known = {name: kind for name, kind in header.items() if name in REQUIRED + OPTIONAL}
-    csv = path.suffix != ".parquet"
-    define_checked(connection, table_sql(connection, path, header, scratch), known, csv=csv)
-    return check_events(connection, path, list(known), [name for name in header if name not in known])
+    define_checked(connection, table.sql, known, problems=True, hints=hints)
+    guesses = {**table.guesses, "time_unit": hints.time_unit or "s", "time_format": hints.time_format}
+    return check_events(connection, path, list(known), [name for name in header if name not in known], guesses)
+
+
+def id_sql(column: str, kind: str) -> str:
+    """SQL of an id as both files write it: trimmed, a whole number without its decimals; NULL where it is empty."""
+    text = _text(column, kind)
+    if kind.startswith(INTEGERS):
+        return text
+    whole = f"regexp_full_match({text}, '-?[0-9]+\\.0+')"
+    return f"CASE WHEN ends_with({text}, '0') AND {whole} THEN split_part({text}, '.', 1) ELSE {text} END"
 
 
 def _text(column: str, kind: str) -> str:
@@ -108,15 +130,19 @@ def _text(column: str, kind: str) -> str:
     return f"nullif(trim(CAST({name} AS VARCHAR), {BLANKS}), '')"
 
 
-def _seconds(column: str, kind: str) -> str:
+def _seconds(column: str, kind: str, hints: Hints) -> str:
     name = identifier(column)
+    if hints.time_format is not None:
+        text = f"trim(CAST({name} AS VARCHAR), {BLANKS})"
+        return f"CAST(floor(epoch_us(try_strptime({text}, {literal(hints.time_format)})) / 1e6) AS BIGINT)"
+    per_second = UNITS[hints.time_unit or "s"]
     if kind == "VARCHAR":
-        number = f"TRY_CAST(floor(TRY_CAST({name} AS DOUBLE)) AS BIGINT)"
+        number = f"TRY_CAST(floor(TRY_CAST({name} AS DOUBLE) / {per_second}) AS BIGINT)"
         instant = f"CAST(floor(epoch_us(TRY_CAST({name} AS TIMESTAMPTZ)) / 1e6) AS BIGINT)"
         return f"coalesce({number}, {instant})"
     if kind.startswith(("TIMESTAMP", "DATE")):
         return f"CAST(floor(epoch_us(CAST({name} AS TIMESTAMPTZ)) / 1e6) AS BIGINT)"
-    return f"TRY_CAST(floor({name}) AS BIGINT)"
+    return f"TRY_CAST(floor({name} / {per_second}) AS BIGINT)"
 
 
 def _label(column: str, kind: str) -> tuple[str, str]:
@@ -127,13 +153,26 @@ def _label(column: str, kind: str) -> tuple[str, str]:
     name = identifier(column)
     if kind in ("VARCHAR", "DOUBLE", "FLOAT"):
         name = f"nullif(nullif(lower(trim(CAST({name} AS VARCHAR), {BLANKS})), ''), 'nan')"
+    if kind == "VARCHAR":
+        name = f"CASE {name} WHEN 'true' THEN '1' WHEN 'false' THEN '0' ELSE {name} END"
     number = f"CAST({name} AS DOUBLE)" if kind == "BOOLEAN" else f"TRY_CAST({name} AS DOUBLE)"
     value = f"CASE WHEN {name} IS NULL THEN -1 WHEN {number} = 1 THEN 1 ELSE 0 END"
     return f"CAST({value} AS TINYINT)", f"({name} IS NOT NULL AND coalesce({number} NOT IN (0, 1), true))"
 
 
-def define_checked(connection: duckdb.DuckDBPyConnection, rows_sql: str, header: dict[str, str], *, csv: bool) -> None:
-    """Make the view `checked` over `rows_sql`: every row with the columns of an event and its reason or NULL."""
+def define_checked(
+    connection: duckdb.DuckDBPyConnection,
+    rows_sql: str,
+    header: dict[str, str],
+    *,
+    problems: bool,
+    hints: Hints | None = None,
+) -> None:
+    """Make the view `checked` over `rows_sql`: every row with the columns of an event and its reason or NULL.
+
+    With `problems` the rows have a column `__problem` that says what is wrong with them already.
+    """
+    hints = hints or Hints()
     label, bad_label = _label("label", header["label"]) if "label" in header else ("CAST(-1 AS TINYINT)", "false")
     query = _text("query", header["query"]) if "query" in header else "CAST(NULL AS VARCHAR)"
     action = _text("action", header["action"]) if "action" in header else "CAST(NULL AS VARCHAR)"
@@ -141,19 +180,23 @@ def define_checked(connection: duckdb.DuckDBPyConnection, rows_sql: str, header:
     blank = f"trim({time}, {BLANKS}) = ''" if header["time"] == "VARCHAR" else "false"
     connection.execute(
         f"""CREATE OR REPLACE TEMP VIEW checked AS SELECT *, CASE
-            WHEN {f"{identifier(EXTRA)} IS NOT NULL" if csv else "false"} THEN 'extra_columns'
+            {f"WHEN {identifier(PROBLEM)} IS NOT NULL THEN {identifier(PROBLEM)}" if problems else ""}
             WHEN e_person IS NULL THEN 'empty_person' WHEN e_item IS NULL THEN 'empty_item'
             WHEN {time} IS NULL OR {blank} THEN 'empty_time' WHEN e_time_s IS NULL THEN 'unreadable_time'
             WHEN e_time_s < 0 THEN 'negative_time' WHEN e_time_s > {LATEST_TIME_S} THEN 'time_after_2100'
             WHEN {bad_label} THEN 'bad_label' END AS e_reason
-        FROM (SELECT *, {_text("person", header["person"])} AS e_person, {_text("item", header["item"])} AS e_item,
-            {_seconds("time", header["time"])} AS e_time_s, {query} AS e_query, {action} AS e_action,
+        FROM (SELECT *, {id_sql("person", header["person"])} AS e_person, {id_sql("item", header["item"])} AS e_item,
+            {_seconds("time", header["time"], hints)} AS e_time_s, {query} AS e_query, {action} AS e_action,
             {label} AS e_label FROM ({rows_sql}))"""
     )
 
 
 def check_events(
-    connection: duckdb.DuckDBPyConnection, path: Path, columns: list[str], ignored: list[str]
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    columns: list[str],
+    ignored: list[str],
+    guesses: dict[str, object] | None = None,
 ) -> EventSource:
     """Check every row of the view `checked` once and make the view `clean` of those without a reason.
 
@@ -179,17 +222,24 @@ def check_events(
             coalesce(e_action, CASE WHEN e_query IS NULL THEN 'browse' ELSE 'search' END) AS action
         FROM checked {good}"""
     )
-    return EventSource(connection, path, columns, clean, counts, ignored)
+    return EventSource(connection, path, columns, clean, counts, ignored, guesses or {})
+
+
+def guarded_sql(column: str) -> str:
+    """SQL of a column as `files.guarded` writes its text."""
+    text = f"CAST({identifier(column)} AS VARCHAR)"
+    runs = f"regexp_matches({text}, '^[=+\\-@\\t\\r]') AND TRY_CAST({text} AS DOUBLE) IS NULL"
+    return f"CASE WHEN {runs} THEN chr(39) || {text} ELSE {text} END AS {identifier(column)}"
 
 
 def write_rejected(source: EventSource, target: Path) -> None:
-    """Write rejected rows with number and reason as CSV, by rename.
+    """Write rejected rows with number and reason as CSV, by rename; no cell is a formula, see `files.guarded`.
 
     Raises:
         MissingFileError: `target` cannot be written.
     """
     partial = target.with_name(f".partial-{uuid.uuid4().hex[:8]}-{target.name}")
-    listed = ", ".join(identifier(name) for name in source.columns)
+    listed = ", ".join(guarded_sql(name) for name in source.columns)
     try:
         source.connection.execute(
             f'COPY (SELECT "__row" AS row, e_reason AS reason, {listed} FROM checked WHERE e_reason IS NOT NULL '

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 
 from .event_source import EventSource
 from .life_checks import LifeChecks
+from .scratch import reading
 from .sequence_store import COLUMNS
-from .table_files import reading
 
 ROW_GROUP = 100_000
 BLOCK = 1_000_000

@@ -21,11 +21,14 @@ class LifeChecks:
         tied: events that share their second with another event of the same person.
         duplicates: events that repeat an earlier one exactly (person, time, item, query).
         unsorted: events that stand in the file before an event of the same life that precedes them in time.
+        first_s, last_s: earliest and latest time.
     """
 
     tied: int = 0
     duplicates: int = 0
     unsorted: int = 0
+    first_s: int = 2**62
+    last_s: int = 0
     tied_rows: list[int] = field(default_factory=list)
     duplicate_rows: list[int] = field(default_factory=list)
     unsorted_rows: list[int] = field(default_factory=list)
@@ -35,6 +38,8 @@ class LifeChecks:
     def add(self, block: dict[str, np.ndarray]) -> None:
         """Take the next block: person_row, time_s, item, query and row (the number in the source file), each (n,)."""
         self._unsorted(block)
+        self.first_s = min(self.first_s, int(block["time_s"].min(initial=2**62)))
+        self.last_s = max(self.last_s, int(block["time_s"].max(initial=0)))
         if self._held:
             block = {name: np.concatenate([self._held[name], block[name]]) for name in self._held}
         person, time = block["person_row"], block["time_s"]

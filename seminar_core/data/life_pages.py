@@ -14,7 +14,7 @@ import duckdb
 
 from ..errors import ConfigError
 from .dataset import Dataset
-from .table_files import literal, reading
+from .scratch import literal, reading
 
 PAGE = """SELECT CAST(e.event AS VARCHAR) AS event, e.time_s, e.item, i.title, e.query, e.action,
     CASE WHEN e.label < 0 THEN NULL ELSE e.label END AS label

@@ -16,7 +16,7 @@ from .catalogue import Catalogue, CatalogueWritten
 from .event_source import EXAMPLES, HINTS, EventSource
 from .event_writer import Tallies
 from .life_checks import LifeChecks
-from .table_files import literal, reading
+from .scratch import literal, reading
 
 if TYPE_CHECKING:
     from .dataset import Dataset
@@ -29,6 +29,10 @@ def report(dataset: Dataset) -> dict[str, Any]:
     found = read_json(dataset.path / "report.json")
     assert isinstance(found, dict)
     return found
+
+
+DOUBTFUL_S = (1_000_000, 631_152_000)  # smaller numbers are an order, later times than 1990-01-01 are likely
+NULL_WORDS = ("nan", "none", "null", "na", "n/a", "<na>")
 
 
 def problem(kind: str, count: int, rows: list[int], hint: str) -> Problem:
@@ -60,7 +64,8 @@ def make_report(
     """
     lengths = np.diff(tallies.offsets)
     events = int(lengths.sum())
-    problems = rejected_problems(source) + order_problems(checks)
+    problems = rejected_problems(source) + order_problems(checks) + doubts(source, checks, people)
+    never_met = int((tallies.events_per_item[1:] == 0).sum())
     if given is None:
         problems.append(
             problem(
@@ -69,11 +74,18 @@ def make_report(
         )
     else:
         problems += item_problems(source, catalogue, unknown, written)
+        if given.ids and never_met == len(given.ids):
+            hint = "no item of the items file was ever met: do both files write the ids alike?"
+            problems.append(problem("catalogue_never_met", never_met, given.source_rows, hint))
     return {
         "events": events,
         "people": len(people),
         "items": len(catalogue.ids),
         "events_with_query": int(tallies.searches.sum()),
+        "items_never_met": never_met,
+        "first_time_s": checks.first_s,
+        "last_time_s": checks.last_s,
+        "read_as": source.guesses,
         "items_with_text": int(written.has_text.sum()),
         "items_with_image": int(written.has_picture.sum()),
         "life_length": {
@@ -103,6 +115,23 @@ def rejected_problems(source: EventSource) -> list[Problem]:
     return problems
 
 
+def doubts(source: EventSource, checks: LifeChecks, people: list[str]) -> list[Problem]:
+    """What was read and is probably not meant."""
+    found = []
+    if DOUBTFUL_S[0] <= checks.last_s < DOUBTFUL_S[1]:
+        hint = (
+            "all times lie before 1990: dates such as 20210101 are read with --time-format %Y%m%d, seconds of another "
+            "start need an offset; where only the order is known, write 1, 2, 3 ... and read nothing from the dates"
+        )
+        found.append(problem("early_times", source.events, [], hint))
+    null_like = [person for person in people if person.casefold() in NULL_WORDS]
+    if null_like:
+        named = ", ".join(map(repr, null_like[:EXAMPLES]))
+        hint = f"people are called {named}: leave the person empty where there is none"
+        found.append(problem("null_like_person", len(null_like), _first_rows(source, null_like, "person"), hint))
+    return found
+
+
 def order_problems(checks: LifeChecks) -> list[Problem]:
     """What the order of events shows; none of it loses an event."""
     found = (
@@ -130,6 +159,7 @@ def item_problems(
     hints = {
         "item_without_id": "rows of the items file without an item id are left out",
         "duplicate_item": "the item id occurs again in the items file; its first row counts",
+        "item_unclosed_quote": "rows of the items file with a quote that nothing closes are left out: close it",
         "item_extra_columns": "rows of the items file with more columns than its header are left out: quote commas",
     }
     problems = [problem(kind, count, rows, hints[kind]) for kind, (count, rows) in catalogue.problems.items()]
@@ -170,11 +200,11 @@ def item_problems(
     return problems
 
 
-def _first_rows(source: EventSource, items: list[str]) -> list[int]:
-    """Rows of the events file that first name some of `items`."""
-    listed = ", ".join(literal(item) for item in items[:EXAMPLES])
+def _first_rows(source: EventSource, values: list[str], column: str = "item") -> list[int]:
+    """Rows of the events file that first have some of `values` in a column."""
+    listed = ", ".join(literal(value) for value in values[:EXAMPLES])
     with reading(source.path):
         rows = source.connection.execute(
-            f"SELECT min(row) FROM clean WHERE item IN ({listed}) GROUP BY item"
+            f"SELECT min(row) FROM clean WHERE {column} IN ({listed}) GROUP BY {column}"
         ).fetchall()
     return sorted(row[0] for row in rows)

@@ -1,130 +1,149 @@
-"""Parquet and CSV files as numbered rows for duckdb, and what is said when one cannot be read.
+"""A table file of any kind (Parquet, CSV and the like, JSON lines) as numbered rows for duckdb.
 
-Data, first step of an import. The scratch database lives in memory with a limit, spills beside the workspace's data
-sets, and neither loads extensions nor sees the network.
+Data, first step of an import. Paths are paths: no pattern, no partition is read out of one. Columns are found by the
+names that the format or a hint gives them, whatever their case.
 """
 
 from __future__ import annotations
 
-import csv
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 
-from ..errors import CorruptFileError, EmptyDataError, InvalidDataError, ResourceError
+from ..errors import EmptyDataError, InvalidDataError, MissingColumnError
+from .hints import Hints
+from .scratch import identifier, literal, pattern, reading
+from .text_tables import PROBLEM, ROW, refuse_name, stage_text, unpacked
 
-MEMORY_LIMIT = "1200MB"
-EXTRA = "__beyond_the_header"
-ENDINGS = (".parquet", ".csv")
-
-
-def literal(value: str | Path) -> str:
-    """`value` as an SQL string literal."""
-    return "'" + str(value).replace("'", "''") + "'"
-
-
-def identifier(name: str) -> str:
-    """`name` as a quoted SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
+TEXT_ENDINGS = (".csv", ".tsv", ".txt")
+JSON_ENDINGS = (".jsonl", ".ndjson")
+PACKED = (".gz", ".zst")
+ENDINGS = (".parquet", *(plain + packed for plain in (*TEXT_ENDINGS, *JSON_ENDINGS) for packed in ("", *PACKED)))
 
 
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn what duckdb says about a file it cannot read into an error that names the file.
+@dataclass(frozen=True)
+class Table:
+    """One table file, ready to be read.
 
-    Raises:
-        ResourceError: memory or disk space ran out.
-        CorruptFileError: anything else.
+    Fields:
+        path: the source file, for messages.
+        header: column -> duckdb type; names as the format has them where they are known.
+        sql: its rows, with `__row` (from 1, the header not counted) and `__problem` (what is wrong, or NULL) first.
+        guesses: how it was read; empty for Parquet.
     """
-    try:
-        yield
-    except duckdb.Error as error:
-        first = str(error).strip().splitlines()[0]
-        if isinstance(error, duckdb.OutOfMemoryException) or "No space left" in first:
-            raise ResourceError(
-                f"reading {path} needs more memory or disk space than there is: {first}",
-                hint="free space on the disk of the workspace, or point --workspace to a larger one",
-            ) from error
-        raise CorruptFileError(
-            f"{path} cannot be read as {path.suffix.lstrip('.') or 'a table'}: {first}",
-            hint="the file may be truncated or of another format: write or download it again",
-        ) from error
+
+    path: Path
+    header: dict[str, str]
+    sql: str
+    guesses: dict[str, object] = field(default_factory=dict)
 
 
-def scratch_connection(directory: Path) -> duckdb.DuckDBPyConnection:
-    """An in-memory duckdb whose overflow goes to `directory`."""
-    connection = duckdb.connect(
-        config={
-            "memory_limit": MEMORY_LIMIT,
-            "temp_directory": str(directory / "spill"),
-            "autoinstall_known_extensions": "false",
-        }
-    )
-    connection.execute("SET TimeZone='UTC'")
-    connection.execute("SET preserve_insertion_order=true")
-    connection.execute("SET enable_progress_bar=false")
-    return connection
+def open_table(
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    scratch: Path,
+    wanted: tuple[str, ...],
+    hints: Hints | None = None,
+) -> Table:
+    """Stage a table file where it has to be, and name its columns.
 
-
-def header_of(connection: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
-    """Column names and duckdb types of a table file; every CSV column is VARCHAR, one without a name is `column<n>`.
+    Args:
+        wanted: columns that the format knows, in the order that a file without a header has them.
+        hints: how to read it; None = guess.
 
     Raises:
         EmptyDataError: the file has no bytes.
         CorruptFileError: it is not what its name says.
-        InvalidDataError: a column name occurs twice.
+        InvalidDataError: a column name occurs twice or cannot be one.
+        MissingColumnError: a hint names a column that is not there.
     """
+    hints = hints or Hints()
     if path.stat().st_size == 0:
         raise EmptyDataError(f"{path} is empty (0 bytes)", hint="export it again: it needs a header and rows")
-    if path.suffix == ".parquet":
-        with reading(path):
-            rows = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(path)})").fetchall()
-        return {row[0]: row[1] for row in rows}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            first = next(csv.reader(file), [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CorruptFileError(
-            f"{path} cannot be read as csv: {error}", hint="save it as comma-separated text in UTF-8"
-        ) from error
-    names = [name.strip() or f"column{n}" for n, name in enumerate(first, start=1)]
-    folded = [name.casefold() for name in names]
-    double = [name for n, name in enumerate(names) if folded[n] in folded[:n]]
-    if double:
-        raise InvalidDataError(f"{path}: column {double[0]!r} occurs twice", hint="give every column its own name")
-    return dict.fromkeys(names, "VARCHAR")
-
-
-def table_sql(connection: duckdb.DuckDBPyConnection, path: Path, header: dict[str, str], scratch: Path) -> str:
-    """SQL of the file's rows with a leading column `__row`, their number from 1.
-
-    A CSV is parsed once into a Parquet in `scratch`, all cores at work, because numbering its rows while they are read
-    would keep it to one. Its column `__beyond_the_header` holds what a row has too much.
-    """
-    if path.suffix != ".parquet":
-        path = _staged(connection, path, header, scratch)
-    return f'SELECT file_row_number + 1 AS "__row", * FROM read_parquet({literal(path)}, file_row_number=true)'
-
-
-def _staged(connection: duckdb.DuckDBPyConnection, path: Path, header: dict[str, str], scratch: Path) -> Path:
-    columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in [*header, EXTRA])
-    staged = scratch / f"staged-{uuid.uuid4().hex[:8]}.parquet"
-
-    def copy(parallel: str) -> None:
-        connection.execute(
-            f"COPY (SELECT * FROM read_csv({literal(path)}, header=true, delim=',', quote='\"', escape='\"', "
-            f"auto_detect=false, null_padding=true, strict_mode=false, parallel={parallel}, columns={{{columns}}})) "
-            f"TO {literal(staged)} (FORMAT parquet, COMPRESSION lz4)"
+    kind = path.with_suffix("").suffix if path.suffix in PACKED else path.suffix
+    inner = unpacked(path, scratch)
+    if kind in TEXT_ENDINGS:
+        text = stage_text(connection, inner, scratch, hints, wanted)
+        header, sql, guesses = dict.fromkeys(text.names, "VARCHAR"), text.sql, text.guesses
+    else:
+        if kind in JSON_ENDINGS:
+            inner = staged_json(connection, path, inner, scratch)
+        header = parquet_header(connection, path, inner)
+        rows = "file_row_number + 1"
+        numbered = "file_row_number=true, "
+        if "file_row_number" in header:  # a column of the file's own has that name
+            rows, numbered = "row_number() OVER ()", ""
+        sql = (
+            f"SELECT {rows} AS {identifier(ROW)}, CAST(NULL AS VARCHAR) AS {identifier(PROBLEM)}, "
+            f"{', '.join(map(identifier, header))} "
+            f"FROM read_parquet({pattern(inner)}, {numbered}hive_partitioning=false)"
         )
+        guesses = {}
+    names = renamed(path, list(header), wanted, hints)
+    if names != list(header):
+        listed = ", ".join(f"{identifier(old)} AS {identifier(new)}" for old, new in zip(header, names, strict=True))
+        sql = f"SELECT {identifier(ROW)}, {identifier(PROBLEM)}, {listed} FROM ({sql})"
+        guesses["columns"] = {new: old for old, new in zip(header, names, strict=True) if old != new}
+        header = dict(zip(names, header.values(), strict=True))
+    return Table(path, header, sql, guesses)
 
+
+def parquet_header(connection: duckdb.DuckDBPyConnection, path: Path, inner: Path) -> dict[str, str]:
+    """Column names and duckdb types of a Parquet file."""
     with reading(path):
-        try:
-            copy("true")
-        except duckdb.Error as error:
-            if "parallel=false" not in str(error):
-                raise
-            copy("false")  # a long file with line breaks inside quotes can only be read by one core
+        rows = connection.execute(
+            f"DESCRIBE SELECT * FROM read_parquet({pattern(inner)}, hive_partitioning=false)"
+        ).fetchall()
+    for name, *_ in rows:
+        refuse_name(path, name)
+    return {row[0]: row[1] for row in rows}
+
+
+def staged_json(connection: duckdb.DuckDBPyConnection, path: Path, inner: Path, scratch: Path) -> Path:
+    """JSON lines as a Parquet in `scratch`.
+
+    Raises:
+        CorruptFileError: a line is no JSON object.
+    """
+    staged = scratch / f"staged-{uuid.uuid4().hex[:8]}.parquet"
+    with reading(path):
+        connection.execute(
+            f"COPY (SELECT * FROM read_json({pattern(inner)}, format='newline_delimited', records=true, "
+            f"hive_partitioning=false)) TO {literal(staged)} (FORMAT parquet, COMPRESSION lz4)"
+        )
     return staged
+
+
+def renamed(path: Path, names: list[str], wanted: tuple[str, ...], hints: Hints) -> list[str]:
+    """The file's column names with the format's own where a hint, the case or the place says so.
+
+    Raises:
+        MissingColumnError: a hint names a column that is not there.
+        InvalidDataError: two columns would have one name.
+    """
+    new = dict(zip(names, names, strict=True))
+    if not hints.header and not hints.columns:
+        new |= dict(zip(names, wanted, strict=False))
+    by_case = {name.casefold(): name for name in reversed(names)}
+    for ours in wanted:
+        if ours not in new.values() and ours in by_case and ours not in hints.columns:
+            new[by_case[ours]] = ours
+    for ours, theirs in hints.columns.items():
+        if ours not in wanted:
+            continue
+        if theirs not in names:
+            raise MissingColumnError(
+                f"{path} has no column {theirs!r}; it has {', '.join(map(repr, names)) or 'none'}",
+                hint=f"name one of them: --column {ours}=NAME",
+            )
+        for old, name in new.items():
+            if name == ours:
+                new[old] = old if old != ours else f"{old}_given"
+        new[theirs] = ours
+    listed = [new[name] for name in names]
+    for n, name in enumerate(listed):
+        if name in listed[:n]:
+            raise InvalidDataError(f"{path}: two columns would be {name!r}", hint="rename one of them")
+    return listed

@@ -56,7 +56,7 @@ def test_two_events_files(workspace: Workspace, tmp_path: Path) -> None:
 def test_an_ending_that_is_not_known(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "events.xlsx").write_bytes(b"x")
     error = failure(workspace, tmp_path / "events.xlsx", InvalidDataError)
-    assert "ends in '.xlsx', expected .parquet or .csv" in error.message
+    assert "ends in '.xlsx', expected one of .parquet, .csv" in error.message
 
 
 @pytest.mark.parametrize("name", ["events.csv", "events.parquet"])
@@ -77,10 +77,7 @@ def test_a_header_without_rows(workspace: Workspace, tmp_path: Path) -> None:
 def test_a_missing_column_names_those_that_are_there(workspace: Workspace, tmp_path: Path) -> None:
     error = failure(workspace, write_csv(tmp_path / "in", "user,time,item\np,1,a\n"), MissingColumnError)
     assert error.message.endswith("events.csv has no column 'person'; it has 'user', 'time', 'item'")
-    assert error.hint.endswith("rename or add person")
-    error = failure(workspace, write_csv(tmp_path / "in", "person;time;item\np;1;a\n"), MissingColumnError)
-    assert "it has 'person;time;item'" in error.message
-    assert "separated by commas" in error.hint
+    assert "--column person=NAME" in error.hint and "--no-header" in error.hint
 
 
 def test_a_column_that_occurs_twice(workspace: Workspace, tmp_path: Path) -> None:
@@ -116,9 +113,8 @@ def test_a_parquet_damaged_inside(workspace: Workspace, tmp_path: Path) -> None:
 
 def test_a_csv_that_is_not_utf8(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "events.csv").write_bytes("person,time,item\nJosé,1,a\n".encode("latin-1"))
-    failure(workspace, tmp_path / "events.csv", CorruptFileError)
-    (tmp_path / "events.csv").write_bytes("persón,time,item\np,1,a\n".encode("utf-16"))
-    assert "UTF-8" in failure(workspace, tmp_path / "events.csv", CorruptFileError).hint
+    error = failure(workspace, tmp_path / "events.csv", CorruptFileError)
+    assert "line 2, is not UTF-8: byte 0xe9" in error.message and "--encoding latin-1" in error.hint
 
 
 def test_a_folder_for_rejected_rows_that_does_not_exist(workspace: Workspace, tmp_path: Path) -> None:
@@ -131,7 +127,7 @@ def test_no_row_left_names_the_reasons_and_still_writes_them(workspace: Workspac
     path = write_csv(tmp_path / "in", "person,time,item\n,1,a\np,x,a\np,y,a\n")
     error = failure(workspace, path, EmptyDataError, tmp_path / "rejected.csv")
     assert "all 3 rows were rejected (1 empty_person, 2 unreadable_time)" in error.message
-    assert "--rejected FILE" in error.hint
+    assert "--time-format" in error.hint
     assert len((tmp_path / "rejected.csv").read_text().splitlines()) == 4
 
 
@@ -179,7 +175,7 @@ def test_every_bad_row_has_one_reason_and_its_number(workspace: Workspace, tmp_p
     }
     assert data.n_events == 3
     assert data.store.label.tolist() == [1, -1, 1]
-    assert "milliseconds: divide them by 1000" in problems(data)["time_after_2100"]["hint"]
+    assert "milliseconds: --time-unit ms" in problems(data)["time_after_2100"]["hint"]
 
 
 def test_nan_and_infinity_in_number_columns(workspace: Workspace, tmp_path: Path) -> None:

@@ -35,6 +35,16 @@ def test_a_worked_example(workspace: Workspace, tmp_path: Path) -> None:
         "items_with_text": 2,
         "items_with_image": 0,
         "life_length": {"median": 3.0, "p90": 3.0, "max": 3},
+        "items_never_met": 0,
+        "first_time_s": 5,
+        "last_time_s": 12,
+        "read_as": {
+            "delimiter": ",",
+            "encoding": "utf-8",
+            "header": True,
+            "time_unit": "s",
+            "time_format": None,
+        },
         "tied_time_frac": 2 / 6,
         "example_person": "b",
     }

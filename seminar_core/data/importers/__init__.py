@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from ...progress import Progress, silent
 from ...workspace import Workspace
+from ..hints import Hints
 from .movielens import import_movielens
 from .table import import_table
 
@@ -15,7 +16,13 @@ class Importer(Protocol):
     """Import what lies at `path` as data set `name`; the answer is that of the command `import`."""
 
     def __call__(
-        self, workspace: Workspace, path: Path, name: str, rejected: Path | None = None, progress: Progress = silent
+        self,
+        workspace: Workspace,
+        path: Path,
+        name: str,
+        rejected: Path | None = None,
+        progress: Progress = silent,
+        hints: Hints | None = None,
     ) -> dict[str, Any]: ...
 
 

@@ -1,8 +1,9 @@
 """MovieLens (Harper and Konstan 2015): ratings as browsing events, tags as what a person typed for a film.
 
-Data, import. Reads ratings.csv, tags.csv and movies.csv as published, and plots.jsonl and posters/<movieId>.jpg where
-they are. A rating is an event without a query. A tag within 24 hours of the same person's rating of the film is one
-event with it: the rating's time, the tag as its query; further tags of that rating are events of their own at their own
+Data, import. Reads ratings.csv, tags.csv and movies.csv as published (older releases are written so first), and
+plots.jsonl and posters/<movieId>.jpg where they are. A rating is an event without a query. A tag within 24 hours of the
+same person's rating of the film is one event with it: the rating's time, the tag as its query; further tags of
+that rating are events of their own at their own
 time and carry its label too. Label 1 is a rating of 4.0 or more, 0 any other, none a tag without a rating.
 
 Row numbers in the report count the rows of ratings.csv and go on through those of tags.csv; so does file order.
@@ -10,6 +11,7 @@ Row numbers in the report count the rows of ratings.csv and go on through those 
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import time
@@ -27,7 +29,9 @@ from ..build import build_dataset
 from ..catalogue import Catalogue, read_items
 from ..dataset import Dataset
 from ..event_source import EventSource, check_events, define_checked, write_rejected
-from ..table_files import header_of, literal, reading, scratch_connection, table_sql
+from ..hints import Hints
+from ..scratch import literal, reading, scratch_connection
+from ..table_files import open_table
 from ..versions import dataset_lock, scratch_directory
 from .table import answer, refuse_reserved
 
@@ -44,12 +48,18 @@ FILES = {
 
 
 def import_movielens(
-    workspace: Workspace, path: Path, name: str, rejected: Path | None = None, progress: Progress = silent
+    workspace: Workspace,
+    path: Path,
+    name: str,
+    rejected: Path | None = None,
+    progress: Progress = silent,
+    hints: Hints | None = None,
 ) -> dict[str, Any]:
-    """Import a MovieLens folder.
+    """Import a MovieLens folder of any release.
 
     Args:
-        path: folder with ratings.csv, tags.csv and movies.csv; plots.jsonl and posters/ are used where they are.
+        path: folder with ratings.csv, tags.csv and movies.csv (latest, 20m, 25m, 32m), with ratings.dat and movies.dat
+            (1m, 10m) or with u.data (100k); plots.jsonl and posters/ are used where they are.
         name: of the data set; one that exists is replaced once the new one is complete.
         rejected: where rows that could not be used are written, with number and reason.
 
@@ -60,18 +70,14 @@ def import_movielens(
     started = time.perf_counter()
     path = Path(path)
     refuse_reserved(name)
-    for stem in FILES:
-        if not (path / f"{stem}.csv").is_file():
-            raise MissingFileError(
-                f"{path / stem}.csv does not exist", hint="give the unpacked MovieLens folder (ml-latest-small, ml-32m)"
-            )
     with dataset_lock(workspace, name), scratch_directory(workspace, name) as scratch:
         connection = scratch_connection(scratch)
         try:
-            source = read_events(connection, path, scratch)
+            tables = as_latest(path, scratch)
+            source = read_events(connection, tables, scratch)
             if rejected is not None:
                 write_rejected(source, Path(rejected))
-            catalogue = read_films(connection, path, scratch)
+            catalogue = read_films(connection, tables, path, scratch)
             origin = {"format": "movielens", "path": str(path), "rows": "of ratings.csv, then of tags.csv"}
             version = build_dataset(
                 workspace, name, source, catalogue, scratch=scratch, origin=origin, progress=progress
@@ -81,6 +87,51 @@ def import_movielens(
     return answer(Dataset(name, version), started)
 
 
+def as_latest(path: Path, scratch: Path) -> Path:
+    """A folder with ratings.csv, tags.csv and movies.csv: the given one, or an older release written so in `scratch`.
+
+    Raises:
+        MissingFileError: it is no MovieLens folder.
+    """
+    if (path / "ratings.dat").is_file():
+        files = {stem: (path / f"{stem}.dat", "::") for stem in FILES}
+    elif (path / "u.data").is_file():
+        files = {"ratings": (path / "u.data", "\t"), "tags": (path / "u.tag", "\t"), "movies": (path / "u.item", "|")}
+    else:
+        for stem in FILES:
+            if not (path / f"{stem}.csv").is_file():
+                raise MissingFileError(
+                    f"{path / stem}.csv does not exist",
+                    hint="give the unpacked MovieLens folder: ratings.csv (latest, 32m), ratings.dat (1m, 10m), u.data",
+                )
+        return path
+    folder = scratch / "latest"
+    folder.mkdir()
+    genres = old_genres(path / "u.genre")
+    for stem, (file, separator) in files.items():
+        with (folder / f"{stem}.csv").open("w", encoding="utf-8", newline="") as out:
+            writer = csv.writer(out)
+            writer.writerow(FILES[stem])
+            if not file.is_file():
+                continue
+            with file.open(encoding="latin-1") as lines:
+                for line in lines:
+                    fields = line.rstrip("\r\n").split(separator)
+                    if stem == "movies" and separator == "|":
+                        flags = fields[5 : 5 + len(genres)]
+                        marked = [genre for genre, flag in zip(genres, flags, strict=False) if flag == "1"]
+                        fields = [*fields[:2], "|".join(marked) or NO_GENRE]
+                    writer.writerow(fields)
+    return folder
+
+
+def old_genres(path: Path) -> list[str]:
+    """Names of the genre flags of the 100k release, in order; empty without its u.genre."""
+    if not path.is_file():
+        return []
+    return [line.partition("|")[0] for line in path.read_text(encoding="latin-1").splitlines() if line.strip()]
+
+
 def _table(connection: duckdb.DuckDBPyConnection, path: Path, stem: str, scratch: Path) -> None:
     """Make the table `stem` over one of the published files.
 
@@ -88,14 +139,15 @@ def _table(connection: duckdb.DuckDBPyConnection, path: Path, stem: str, scratch
         MissingColumnError: a published column is not there.
     """
     file = path / f"{stem}.csv"
-    header = header_of(connection, file)
+    table = open_table(connection, file, scratch, FILES[stem])
+    header = table.header
     missing = [name for name in FILES[stem] if name not in header]
     if missing:
         raise MissingColumnError(
             f"{file} has no column {missing[0]!r}; it has {', '.join(header)}",
             hint=f"{stem}.csv of MovieLens has the columns {', '.join(FILES[stem])}",
         )
-    connection.execute(f"CREATE TEMP VIEW {stem} AS {table_sql(connection, file, header, scratch)}")
+    connection.execute(f"CREATE TEMP VIEW {stem} AS {table.sql}")
 
 
 def read_events(connection: duckdb.DuckDBPyConnection, path: Path, scratch: Path) -> EventSource:
@@ -125,14 +177,19 @@ def read_events(connection: duckdb.DuckDBPyConnection, path: Path, scratch: Path
     events = """SELECT r.row AS "__row", r.person, r.time, r.item, t.tag AS query, 'rate' AS action, r.label
             FROM rated r LEFT JOIN tagged t ON t.of_rating AND t.rating_row = r.row
         UNION ALL SELECT row, person, time, item, tag, 'tag', label FROM tagged WHERE NOT of_rating"""
-    define_checked(connection, events, dict.fromkeys(EVENT_COLUMNS, "VARCHAR"), csv=False)
+    define_checked(connection, events, dict.fromkeys(EVENT_COLUMNS, "VARCHAR"), problems=False)
     return check_events(connection, path / "ratings.csv", list(EVENT_COLUMNS), [])
 
 
-def read_films(connection: duckdb.DuckDBPyConnection, path: Path, scratch: Path) -> Catalogue:
-    """Films with genres as categories, decade, and director, actors, country, plot and poster where known."""
-    _table(connection, path, "movies", scratch)
-    with reading(path / "movies.csv"):
+def read_films(connection: duckdb.DuckDBPyConnection, tables: Path, path: Path, scratch: Path) -> Catalogue:
+    """Films with genres as categories, decade, and director, actors, country, plot and poster where known.
+
+    Args:
+        tables: folder of movies.csv.
+        path: folder of plots.jsonl and posters/.
+    """
+    _table(connection, tables, "movies", scratch)
+    with reading(tables / "movies.csv"):
         films = scratch / "films.parquet"
         connection.execute(
             f"""COPY (SELECT movieId AS item, title, nullif(genres, '{NO_GENRE}') AS category FROM movies

@@ -18,12 +18,19 @@ from ..build import build_dataset
 from ..catalogue import read_items
 from ..dataset import SAMPLE, Dataset
 from ..event_source import open_events, write_rejected
-from ..table_files import ENDINGS, scratch_connection
+from ..hints import Hints
+from ..scratch import scratch_connection
+from ..table_files import ENDINGS
 from ..versions import dataset_lock, scratch_directory
 
 
 def import_table(
-    workspace: Workspace, path: Path, name: str, rejected: Path | None = None, progress: Progress = silent
+    workspace: Workspace,
+    path: Path,
+    name: str,
+    rejected: Path | None = None,
+    progress: Progress = silent,
+    hints: Hints | None = None,
 ) -> dict[str, Any]:
     """Import a `table` directory, or a single events file.
 
@@ -31,6 +38,7 @@ def import_table(
         path: the directory or file.
         name: of the data set; one that exists is replaced once the new one is complete.
         rejected: where rows that could not be used are written, with number and reason.
+        hints: how the files are to be read; None = guess.
 
     Raises:
         MissingFileError: there is no events file.
@@ -39,7 +47,7 @@ def import_table(
     started = time.perf_counter()
     refuse_reserved(name)
     with dataset_lock(workspace, name):
-        dataset = build_table(workspace, Path(path), name, rejected=rejected, progress=progress)
+        dataset = build_table(workspace, Path(path), name, rejected=rejected, progress=progress, hints=hints)
     return answer(dataset, started)
 
 
@@ -71,6 +79,7 @@ def build_table(
     rejected: Path | None = None,
     origin: dict[str, Any] | None = None,
     progress: Progress = silent,
+    hints: Hints | None = None,
 ) -> Dataset:
     """Import without taking the lock: the caller holds `dataset_lock`."""
     events, items = find_files(path)
@@ -78,10 +87,10 @@ def build_table(
         connection = scratch_connection(scratch)
         try:
             progress(0, 100, f"reading {events.name}")
-            source = open_events(connection, events, scratch)
+            source = open_events(connection, events, scratch, hints)
             if rejected is not None:
                 write_rejected(source, Path(rejected))
-            catalogue = read_items(connection, items, scratch) if items else None
+            catalogue = read_items(connection, items, scratch, hints) if items else None
             truth = path / "truth"
             version = build_dataset(
                 workspace,
@@ -106,9 +115,10 @@ def find_files(path: Path) -> tuple[Path, Path | None]:
         InvalidDataError: there are two of one kind, or the ending is not known.
     """
     if path.is_file():
-        if path.suffix not in ENDINGS:
+        if not path.name.endswith(ENDINGS):
             raise InvalidDataError(
-                f"{path} ends in {path.suffix!r}, expected .parquet or .csv", hint="convert it to Parquet or CSV"
+                f"{path} ends in {path.suffix!r}, expected one of {', '.join(ENDINGS)}",
+                hint="convert it to Parquet or CSV",
             )
         return path, None
     if not path.is_dir():

@@ -1,0 +1,107 @@
+"""What a person may say about a table that is not written as the format asks: flags of `import`, or a small TOML.
+
+Data, import. Each hint overrides a guess; the report names what was guessed or told.
+"""
+
+from __future__ import annotations
+
+import codecs
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError, CorruptFileError, MissingFileError
+
+UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
+
+
+@dataclass(frozen=True)
+class Hints:
+    """How the files are to be read.
+
+    Fields:
+        delimiter: between the fields of a text file; None = guessed from its first line.
+        encoding: of a text file, as Python names it; None = UTF-8, or what its byte order mark says.
+        header: the first line names the columns; without, they are person, time, item, query, action, label.
+        columns: our name -> name (or number, from 1) of the column that holds it.
+        time_unit: of numeric times, one of `UNITS`; None = seconds.
+        time_format: of times as text, in strptime's words; None = unix times or ISO 8601.
+
+    Raises:
+        ConfigError: a value that means nothing.
+    """
+
+    delimiter: str | None = None
+    encoding: str | None = None
+    header: bool = True
+    columns: Mapping[str, str] = field(default_factory=dict)
+    time_unit: str | None = None
+    time_format: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.delimiter is not None and len(self.delimiter) != 1:
+            raise ConfigError(
+                f"delimiter {self.delimiter!r} is not one character", hint="give one, or tab, comma, semicolon, pipe"
+            )
+        if self.encoding is not None:
+            try:
+                codecs.lookup(self.encoding)
+            except LookupError as error:
+                raise ConfigError(
+                    f"encoding {self.encoding!r} is not known", hint="for instance utf-8, latin-1, cp1252, utf-16"
+                ) from error
+        if self.time_unit is not None and self.time_unit not in UNITS:
+            raise ConfigError(f"time unit {self.time_unit!r} is not known", hint=f"one of {', '.join(UNITS)}")
+        if self.time_format is not None and "%" not in self.time_format:
+            raise ConfigError(f"time format {self.time_format!r} has no %", hint="for instance %m/%d/%Y %H:%M")
+
+
+def column_pairs(words: Iterable[str]) -> dict[str, str]:
+    """`person=userId` as a mapping.
+
+    Raises:
+        ConfigError: a word without `=`.
+    """
+    pairs: dict[str, str] = {}
+    for word in words:
+        ours, sign, theirs = word.partition("=")
+        if not (sign and ours.strip() and theirs.strip()):
+            raise ConfigError(f"--column {word!r} is no pair", hint="write --column person=userId")
+        pairs[ours.strip()] = theirs.strip()
+    return pairs
+
+
+def read_hints(path: Path) -> dict[str, Any]:
+    """The hints in a TOML file.
+
+    Raises:
+        MissingFileError, CorruptFileError: it cannot be read.
+        ConfigError: it has a key that is no hint.
+    """
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MissingFileError(f"{path} cannot be read: {error}", hint="give a TOML file of hints") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise CorruptFileError(f"{path} is no TOML: {error or 'nested too deeply'}", hint="mend the file") from error
+    known = [f.name for f in fields(Hints)]
+    for name in found:
+        if name not in known:
+            raise ConfigError(f"{path}: {name!r} is no hint", hint=f"hints are {', '.join(known)}")
+    return found
+
+
+def make_hints(file: Path | None = None, columns: Iterable[str] = (), **told: Any) -> Hints:
+    """Hints from a file and from flags, the flags first; None stands for a flag that was not given."""
+    values = {} if file is None else read_hints(file)
+    values |= {name: value for name, value in told.items() if value is not None}
+    values["columns"] = {**values.get("columns", {}), **column_pairs(columns)}
+    if isinstance(values.get("delimiter"), str):
+        values["delimiter"] = DELIMITERS.get(values["delimiter"].lower(), values["delimiter"])
+    try:
+        return Hints(**values)
+    except TypeError as error:
+        raise ConfigError(f"a hint has the wrong type: {error}", hint="texts, and true or false for header") from error

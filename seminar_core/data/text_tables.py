@@ -1,0 +1,349 @@
+"""Text tables (CSV, TSV and the like) as Parquet: every row accounted for, whatever its quotes.
+
+Data, import, under `table_files`. A well-formed file is parsed by duckdb, all cores at work, and its rows are counted a
+second time by a scan that knows nothing of the parser. Where the two disagree, where a quote is not closed or where
+blank lines lie between rows, the file is read again line by line, honestly: a quote that is never closed costs its own
+line alone, and each row keeps its number in the file.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+import uuid
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from ..errors import CorruptFileError, EmptyDataError, InvalidDataError
+from .hints import Hints
+from .scratch import identifier, literal, pattern, reading
+
+CANDIDATES = (",", ";", "\t", "|")
+CHUNK = 1 << 24
+LOOK_AHEAD = 100  # lines that a quoted field may span when a file is read line by line
+ROW, PROBLEM, EXTRA = "__row", "__problem", "__extra"
+QUOTE, RETURN, NEWLINE = ord('"'), ord("\r"), ord("\n")
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A staged text table.
+
+    Fields:
+        names: its columns, stripped.
+        sql: its rows with `__row` and `__problem` before them.
+        guesses: delimiter, encoding and header as they were guessed or told.
+    """
+
+    names: list[str]
+    sql: str
+    guesses: dict[str, object]
+
+
+def stage_text(
+    connection: duckdb.DuckDBPyConnection, source: Path, scratch: Path, hints: Hints, wanted: tuple[str, ...]
+) -> TextTable:
+    """Parse the text table `source` once into a Parquet in `scratch`.
+
+    Raises:
+        EmptyDataError: it has no bytes.
+        CorruptFileError: it is not text in its encoding; the message names the line.
+        InvalidDataError: a column's name is not usable.
+    """
+    encoding = hints.encoding or encoding_of(source)
+    path = source if encoding == "utf-8" else transcoded(source, encoding, scratch)
+    delimiter = hints.delimiter or guessed_delimiter(path, source, wanted, header=hints.header)
+    first = first_record(path, source, delimiter)
+    names = column_names(source, first) if hints.header else [str(n) for n in range(1, len(first) + 1)]
+    staged = scratch / f"staged-{uuid.uuid4().hex[:8]}.parquet"
+    count, uneven = count_records(path)
+    expected = count - int(hints.header)
+    done = False
+    if not uneven:
+        done = parse(connection, path, staged, names, delimiter, header=hints.header) == expected
+    if not done:
+        check_text(path, source, encoding)
+        mended = scratch / f"mended-{uuid.uuid4().hex[:8]}.csv"
+        write_mended(path, mended, delimiter, len(names), header=hints.header)
+        with reading(source):
+            parse_mended(connection, mended, staged, len(names))
+        mended.unlink()
+    fields = ", ".join(f"c{n} AS {identifier(name)}" for n, name in enumerate(names))
+    row = "CAST(crow AS BIGINT)" if not done else "file_row_number + 1"
+    problem = "nullif(cproblem, '')" if not done else "CASE WHEN cextra IS NOT NULL THEN 'extra_columns' END"
+    sql = (
+        f"SELECT {row} AS {identifier(ROW)}, {problem} AS {identifier(PROBLEM)}, {fields} "
+        f"FROM read_parquet({pattern(staged)}, file_row_number=true, hive_partitioning=false)"
+    )
+    return TextTable(names, sql, {"delimiter": delimiter, "encoding": encoding, "header": hints.header})
+
+
+def encoding_of(path: Path) -> str:
+    """UTF-8, or what a byte order mark says.
+
+    Raises:
+        EmptyDataError: the file has no bytes.
+    """
+    with path.open("rb") as file:
+        start = file.read(4)
+    if not start:
+        raise EmptyDataError(f"{path} is empty (0 bytes)", hint="export it again: it needs a header and rows")
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    return "utf-8"
+
+
+def transcoded(path: Path, encoding: str, scratch: Path) -> Path:
+    """A copy in UTF-8.
+
+    Raises:
+        CorruptFileError: a byte that the encoding does not have.
+    """
+    copy = scratch / f"utf8-{uuid.uuid4().hex[:8]}.csv"
+    try:
+        with path.open(encoding=encoding, newline="") as old, copy.open("w", encoding="utf-8", newline="") as new:
+            while part := old.read(CHUNK):
+                new.write(part)
+    except UnicodeError as error:
+        raise CorruptFileError(
+            f"{path} is not text in {encoding}: {error}", hint="name its encoding: --encoding latin-1, cp1252, utf-16"
+        ) from error
+    return copy
+
+
+def check_text(path: Path, source: Path, encoding: str) -> None:
+    """Raise when a line is not UTF-8.
+
+    Raises:
+        CorruptFileError: naming the line, the byte and the flag.
+    """
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise CorruptFileError(
+                    f"{source}, line {number}, is not UTF-8: byte 0x{line[error.start]:02x} at {error.start + 1}",
+                    hint="name its encoding, often --encoding latin-1 or cp1252, or save the file as UTF-8",
+                ) from error
+
+
+def first_record(path: Path, source: Path, delimiter: str) -> list[str]:
+    """The fields of the first line.
+
+    Raises:
+        CorruptFileError: it is not UTF-8, or no line that ends.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return next(csv.reader(file, delimiter=delimiter), [])
+    except UnicodeDecodeError:
+        check_text(path, source, "utf-8")
+        raise
+    except csv.Error as error:
+        raise CorruptFileError(
+            f"{source} cannot be read as a table of text: {error}", hint="save it as comma-separated text in UTF-8"
+        ) from error
+
+
+def guessed_delimiter(path: Path, source: Path, wanted: tuple[str, ...], *, header: bool) -> str:
+    """The character that parts the first line into the columns that are wanted, else into most fields."""
+
+    def merit(delimiter: str) -> tuple[int, int]:
+        fields = [name.strip().casefold() for name in first_record(path, source, delimiter)]
+        return (len(set(wanted) & set(fields)) if header else 0, len(fields))
+
+    return max(CANDIDATES, key=merit)
+
+
+def column_names(source: Path, first: list[str]) -> list[str]:
+    """Names of the header, stripped; one without a name is `column<n>`.
+
+    Raises:
+        InvalidDataError: a name occurs twice, holds a NUL, or is one of ours.
+    """
+    names = [name.strip() or f"column{n}" for n, name in enumerate(first, start=1)]
+    folded = [name.casefold() for name in names]
+    for n, name in enumerate(names):
+        if folded[n] in folded[:n]:
+            raise InvalidDataError(f"{source}: column {name!r} occurs twice", hint="give every column its own name")
+        refuse_name(source, name)
+    return names
+
+
+def refuse_name(source: Path, name: str) -> None:
+    """Raise for a column name that cannot be one.
+
+    Raises:
+        InvalidDataError: it holds a NUL, or begins with two underscores.
+    """
+    if "\0" in name:
+        raise InvalidDataError(f"{source}: the column name {name!r} holds a NUL character", hint="rename the column")
+    if name in (ROW, PROBLEM, EXTRA):
+        raise InvalidDataError(f"{source}: the column name {name!r} is kept for the import", hint="rename the column")
+
+
+def count_records(path: Path) -> tuple[int, bool]:
+    """Records of a text file, the header among them, and whether blank lines lie between or a quote stays open.
+
+    A record ends at a line break outside quotes; nothing here knows of fields. Blank lines at the end do not count.
+    """
+    records, inside, started, blanks, blank_between = 0, False, False, 0, False
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            data = np.frombuffer(chunk, np.uint8)
+            quotes = (np.cumsum(data == QUOTE) + inside) & 1
+            inside = bool(quotes[-1])
+            ends = np.flatnonzero((data == NEWLINE) & (quotes == 0))
+            content = np.flatnonzero((data != NEWLINE) & (data != RETURN))
+            upto = np.searchsorted(content, ends)  # characters of this chunk before each line break
+            filled = np.diff(upto, prepend=0) > 0
+            if len(filled):
+                filled[0] |= started
+                started = len(content) > upto[-1]
+            else:
+                started |= len(content) > 0
+            rows = np.flatnonzero(filled)
+            if len(rows):
+                blank_between |= blanks + rows[0] > 0 or rows[-1] - rows[0] + 1 > len(rows)
+                blanks = len(filled) - 1 - int(rows[-1])
+            else:
+                blanks += len(filled)
+            records += len(rows)
+    return records + int(started), bool(inside or blank_between or (started and blanks > 0))
+
+
+def parse(
+    connection: duckdb.DuckDBPyConnection, path: Path, staged: Path, names: list[str], delimiter: str, *, header: bool
+) -> int:
+    """Parse a well-formed file; how many rows it had, or -1 where it is not well-formed."""
+    columns = ", ".join(f"'{name}': 'VARCHAR'" for name in [*(f"c{n}" for n in range(len(names))), "cextra"])
+
+    def copy(parallel: str) -> int:
+        found = connection.execute(
+            f"COPY (SELECT * FROM read_csv({pattern(path)}, header={str(header).lower()}, delim={literal(delimiter)}, "
+            f"quote='\"', escape='\"', auto_detect=false, null_padding=true, strict_mode=true, parallel={parallel}, "
+            f"hive_partitioning=false, columns={{{columns}}})) TO {literal(staged)} (FORMAT parquet, COMPRESSION lz4)"
+        ).fetchone()
+        return -1 if found is None else int(found[0])
+
+    try:
+        try:
+            return copy("true")
+        except duckdb.Error as error:
+            if "parallel=false" not in str(error):
+                raise
+            return copy("false")  # a long file with line breaks inside quotes can only be read by one core
+    except (duckdb.OutOfMemoryException, duckdb.IOException):
+        with reading(path):
+            raise
+    except duckdb.Error:
+        return -1
+
+
+def write_mended(path: Path, mended: Path, delimiter: str, width: int, *, header: bool) -> None:
+    """Write every record with its number and what is wrong with it before its fields, in order."""
+    skip = int(header)
+    with mended.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        for number, (fields, problem) in enumerate(records(path, delimiter, width)):
+            if number < skip or fields == []:
+                continue
+            if not problem and len(fields) > width:
+                problem = "extra_columns"
+            writer.writerow([number + 1 - skip, problem, *[*fields, *[""] * width][:width]])
+
+
+def records(path: Path, delimiter: str, width: int) -> Iterator[tuple[list[str], str]]:
+    """Fields of each record and what is wrong with it: "" or `unclosed_quote`; a blank line is an empty record.
+
+    A field whose quote is not closed on its line goes on for at most `LOOK_AHEAD` lines, to where it gives a whole row;
+    where it never does, the quote is text and the line is named.
+    """
+    with path.open(encoding="utf-8-sig", newline="\n") as file:
+        ahead: deque[str] = deque()
+        while True:
+            line = ahead.popleft() if ahead else file.readline()
+            if not line:
+                return
+            bare = line.rstrip("\r\n")
+            if '"' not in bare:
+                yield (bare.split(delimiter) if bare else []), ""
+                continue
+            fields, is_open = fields_of(bare, delimiter)
+            if not is_open:
+                yield fields, ""
+                continue
+            while len(ahead) < LOOK_AHEAD and (more := file.readline()):
+                ahead.append(more)
+            text, whole = line, None
+            for used, more in enumerate(ahead, start=1):
+                text += more
+                if '"' in more:
+                    found, still_open = fields_of(text.rstrip("\r\n"), delimiter)
+                    if not still_open and len(found) == width:
+                        whole = found
+                        for _ in range(used):
+                            ahead.popleft()
+                    break
+            yield (fields, "unclosed_quote") if whole is None else (whole, "")
+
+
+def fields_of(text: str, delimiter: str) -> tuple[list[str], bool]:
+    """Fields of a record, and whether one opens a quote that nothing closes.
+
+    A field with text beside its quotes is taken as it stands.
+    """
+    fields, at, is_open = [], 0, False
+    quoted = re.compile(rf'[ \t]*"((?:[^"]|"")*)"[ \t]*(?={re.escape(delimiter)}|$)')
+    while True:
+        found = quoted.match(text, at)
+        if found:
+            fields.append(found[1].replace('""', '"'))
+            at = found.end()
+        else:
+            is_open |= text[at:].lstrip(" \t").startswith('"') and text.count('"', at) % 2 == 1
+            end = text.find(delimiter, at)
+            end = len(text) if end < 0 else end
+            fields.append(text[at:end])
+            at = end
+        if at >= len(text):
+            return fields, is_open
+        at += 1
+
+
+def parse_mended(connection: duckdb.DuckDBPyConnection, mended: Path, staged: Path, width: int) -> None:
+    """Parse what `write_mended` wrote."""
+    names = ["crow", "cproblem", *(f"c{n}" for n in range(width))]
+    columns = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
+    connection.execute(
+        f"COPY (SELECT * FROM read_csv({pattern(mended)}, header=false, delim=',', quote='\"', escape='\"', "
+        f"auto_detect=false, strict_mode=true, parallel=false, hive_partitioning=false, columns={{{columns}}})) "
+        f"TO {literal(staged)} (FORMAT parquet, COMPRESSION lz4)"
+    )
+
+
+def unpacked(path: Path, scratch: Path) -> Path:
+    """The file itself, or what a `.gz` or `.zst` holds, written into `scratch` under its inner name.
+
+    Raises:
+        CorruptFileError: it cannot be unpacked to its end.
+    """
+    kind = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix)
+    if kind is None:
+        return path
+    inner = scratch / f"{uuid.uuid4().hex[:8]}-{path.with_suffix('').name}"
+    try:
+        with pa.OSFile(str(path)) as raw, pa.CompressedInputStream(raw, kind) as packed, inner.open("wb") as out:
+            while part := packed.read(CHUNK):
+                out.write(part)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise CorruptFileError(f"{path} cannot be unpacked: {error}", hint="download or pack it again") from error
+    return inner
