@@ -70,3 +70,10 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+elif __name__ == "streamlit_app":  # the server imports this file by its bare name, to serve it behind the guard
+    from starlette.middleware import Middleware
+    from streamlit.starlette import App
+
+    from app.guard import Guard
+
+    app = App(__file__, middleware=[Middleware(Guard)])
