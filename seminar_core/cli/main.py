@@ -34,6 +34,7 @@ from ..workspace import Workspace, default_workspace
 AREAS = (
     "datasets",
     "encoding",
+    "integrity",
     "training",
     "evaluation",
     "retrieval",

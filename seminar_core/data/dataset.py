@@ -22,6 +22,7 @@ from ..errors import (
     UnknownPersonError,
 )
 from ..files import read_json
+from ..sums import require_whole
 from .sequence_store import SequenceStore
 from .versions import FORMAT_VERSION
 
@@ -56,6 +57,7 @@ class Dataset:
                 f"data set {name!r} is of format {version}, this is format {FORMAT_VERSION}", hint="import it again"
             )
         self.hash: str = self.manifest["hash"]
+        require_whole(path, f"data set {name!r} was changed or damaged")
 
     def __repr__(self) -> str:
         return f"Dataset({self.name!r}, people={self.n_people}, items={self.n_items}, events={self.n_events})"

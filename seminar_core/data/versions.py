@@ -18,6 +18,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from ..files import read_json, sha256_of, write_json
+from ..sums import seal
 from ..workspace import Workspace
 
 FORMAT_VERSION = 1
@@ -81,7 +82,9 @@ def publish(workspace: Workspace, name: str, version: Path, digest: str) -> Path
     if (target / "manifest.json").is_file():
         for file in ("manifest.json", "report.json"):
             write_json(target / file, read_json(version / file))
+        seal(target)
     else:
+        seal(version)
         shutil.rmtree(target, ignore_errors=True)
         os.replace(version, target)
     write_json(directory / "dataset.json", {"current": digest})

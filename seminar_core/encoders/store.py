@@ -22,6 +22,7 @@ from ..data.dataset import Dataset
 from ..errors import CorruptFileError
 from ..files import atomic_directory, read_json, write_json
 from ..progress import Progress, silent
+from ..sums import require_whole, seal
 from .encoded import Encoded
 from .registry import DEFAULT_IMAGE, DEFAULT_TEXT, Named, find_encoder
 
@@ -146,6 +147,7 @@ def _ensure(dataset: Dataset, modality: str, named: Named, progress: Progress) -
     """Folder of one encoder's vectors, made when it is not there."""
     folder = dataset.path / "encodings" / f"{modality}-{named.folder}"
     if _is_current(folder):
+        require_whole(folder, f"the {modality} vectors of data set {dataset.name!r} were changed or damaged")
         return folder
     with _lock(folder):
         if not _is_current(folder):  # another process may have been first
@@ -168,3 +170,4 @@ def _write(folder: Path, modality: str, named: Named, encoded: Encoded, seconds:
             np.save(partial / f"{name}.npy", array, allow_pickle=False)
         card = {"version": VERSION, "modality": modality, "encoder": named.name, "width": encoded.width}
         write_json(partial / "meta.json", card | facts | encoded.notes | {"seconds": round(seconds, 3)})
+        seal(partial)

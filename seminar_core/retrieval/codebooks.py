@@ -22,6 +22,7 @@ from ..contracts import CHANNELS, PAD, ChannelVectors, check_shape
 from ..errors import ConfigError, CorruptFileError, EmptyDataError, MissingFileError, NonFiniteError, StaleError
 from ..files import as_os_error, atomic_directory, read_json, sha256_of, write_json
 from ..progress import Progress, silent
+from ..sums import seal
 from .events import pair_keys, pair_vectors
 from .parts import Part, train_part
 from .quantisers import Additive, Scalar
@@ -254,6 +255,7 @@ def save_codebooks(codebooks: Codebooks, path: Path, *, replace: bool = True) ->
             raise as_os_error(error, path) from error
         sums = {name: sha256_of(folder / name) for name in (TABLES, CODES)}
         write_json(folder / "meta.json", {**_meta(codebooks), "sha256": sums})
+        seal(folder)
 
 
 def _meta(codebooks: Codebooks) -> dict[str, Any]:

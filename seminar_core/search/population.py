@@ -20,6 +20,7 @@ from ..progress import Progress, silent
 from ..retrieval.codebooks import hash_vectors
 from ..retrieval.exact import check_keep
 from ..retrieval.spec import DEFAULT, parse
+from ..sums import reseal
 from ..workspace import Workspace
 from .answer import attention_mass, recall
 from .study import Study, open_study
@@ -129,4 +130,5 @@ def population(
             progress(row + 1, study.dataset.n_people, "measuring people")
         kept = {"facts": facts, "people": people}
         write_json(workspace.measured_dir(run) / name, kept)
+        reseal(workspace.measured_dir(run))
     return {"run": run, "spec": spec, "k": facts["k"], "people": kept["people"], "note": note}

@@ -25,6 +25,7 @@ from ..files import atomic_directory, read_json, sha256_of, write_json
 from ..progress import Progress, silent
 from ..search.population import population
 from ..search.study import make_codebooks, open_study
+from ..sums import seal
 from ..training.checkpoint import MOMENTS, STATE, WEIGHTS, some_rows
 from ..training.finetune import finetune
 from ..training.pretrain import pretrain
@@ -114,6 +115,7 @@ def copy_run(made: Path, place: Path, name: str, parent: str | None) -> None:
     for checkpoint in sorted((made / "checkpoints").glob("[!.]*")):
         if checkpoint.name == "best" or (parent is None and checkpoint.name.startswith("step-")):
             shutil.copytree(checkpoint, place / "checkpoints" / checkpoint.name)
+    seal(place)
 
 
 def lighten(checkpoint: Path, tokens: torch.Tensor) -> None:
@@ -125,6 +127,7 @@ def lighten(checkpoint: Path, tokens: torch.Tensor) -> None:
         save_file({}, partial / MOMENTS)
         sums = {file: sha256_of(partial / file) for file in (WEIGHTS, MOMENTS)}
         write_json(partial / STATE, {**state, "optimisers": [], "sha256": sums})
+        seal(partial)
 
 
 def copy_maps(made: Path, place: Path) -> None:

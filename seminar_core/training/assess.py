@@ -24,6 +24,7 @@ from ..evaluation.ranks import Ranks
 from ..evaluation.result import Result, current_commit, read_ranks, read_result, write_ranks
 from ..model.ranker import LABEL_TASK, NEXT_TASK, Ranker
 from ..progress import Progress, silent
+from ..sums import reseal
 from ..workspace import Workspace
 from .assembly import Material, measure, scorer
 from .runs import Run, load_run
@@ -172,6 +173,7 @@ def keep_result(kept: Path, result: Result, ranks: Ranks) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_ranks(folder / f"{name}.npz", ranks)
     result.write(folder / f"{name}.json")
+    reseal(kept)
 
 
 def kept_result(

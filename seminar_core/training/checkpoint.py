@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 
 from ..errors import CorruptFileError, MissingFileError, ShapeError, StaleError
 from ..files import as_os_error, atomic_directory, read_json, sha256_of, write_json
+from ..sums import require_whole, seal
 
 WEIGHTS, MOMENTS, STATE = "weights.safetensors", "moments.safetensors", "state.json"
 
@@ -74,6 +75,7 @@ def save_checkpoint(
                 "sha256": {name: sha256_of(partial / name) for name in (WEIGHTS, MOMENTS)},
             },
         )
+        seal(partial)
 
 
 def _own(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -114,6 +116,7 @@ def read_state(path: Path) -> dict[str, Any]:
     """
     if not path.is_dir():
         raise MissingFileError(f"checkpoint {path} does not exist", hint="train the run first, or name another stage")
+    require_whole(path, "the checkpoint was changed or cut short")
     state = read_json(path / STATE)
     try:
         for name, recorded in state["sha256"].items():

@@ -21,6 +21,7 @@ from ..files import write_json
 from ..model.psu import PSU
 from ..model.ranker import Ranker
 from ..progress import Progress, silent
+from ..sums import seal, unseal
 from ..workspace import Workspace, refuse_bundled
 from .assembly import Material, gather_material, optimisers, uses_bfloat16
 from .launch import Group, launched, one_after_the_other, own_device, together, wait_for_all
@@ -143,6 +144,7 @@ def carry_out(
     refuse_live(workspace, card.name)
     if not orders.resume:
         new_run(workspace, card, overwrite=orders.overwrite)
+    unseal(path)
     write_status(path, state="running")
     wait_for_all(task.group)
     loop = Loop(task, path, budget)
@@ -276,6 +278,7 @@ def _train(
     answer["notes"] = [note for note in map(untrained_note, sources) if note is not None]
     if task.writes:
         write_json(path / f"{COMMANDS[card.kind]}.json", answer, grow=False)
+        seal(path)
     return answer
 
 

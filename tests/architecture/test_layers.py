@@ -13,7 +13,18 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "seminar_core"
 
-FOUNDATION = {"errors", "contracts", "config", "files", "progress", "workspace", "runtime", "beside", "processes"}
+FOUNDATION = {
+    "errors",
+    "contracts",
+    "config",
+    "files",
+    "progress",
+    "workspace",
+    "runtime",
+    "beside",
+    "processes",
+    "sums",
+}
 UPSTREAM = {
     "foundation": set(),
     "data": {"foundation"},

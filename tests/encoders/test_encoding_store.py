@@ -116,6 +116,9 @@ def test_damaged_vectors_are_named(make_dataset):
     encode(dataset)
     path = dataset.path / "encodings" / "text-tfidf-svd-256" / "items.npy"
     path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(CorruptFileError, match=r"items\.npy has 40 bytes"):
+        load_encodings(dataset)
+    (path.parent / "sums.json").unlink()  # as vectors of before have none
     with pytest.raises(CorruptFileError, match=r"items\.npy cannot be read"):
         load_encodings(dataset)
     np.save(path, np.zeros((9, 2), np.float32))

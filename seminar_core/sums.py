@@ -1,0 +1,124 @@
+"""Sums of files: what a folder held when it was finished, so that a byte that changed later is noticed.
+
+Foundation. `seal` writes `sums.json` beside the files; opening a folder compares sizes and both ends of each file, a
+few reads, and `verify` all of it. A folder inside that has sums of its own is left to them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from .errors import CorruptFileError
+from .files import read_json, sha256_of, write_json
+
+SUMS = "sums.json"
+END = 4096
+
+
+def sealed_files(folder: Path) -> list[Path]:
+    """The files that belong to the folder's sums: no hidden ones, none of a folder with sums of its own."""
+    found: list[Path] = []
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.name == SUMS:
+            continue
+        if path.is_dir():
+            if not (path / SUMS).is_file():
+                found += sealed_files(path)
+        elif path.is_file():
+            found.append(path)
+    return found
+
+
+def ends_of(path: Path) -> str:
+    """Hex sha256 over the first and the last `END` bytes."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256(file.read(END))
+        file.seek(max(0, path.stat().st_size - END))
+        digest.update(file.read(END))
+    return digest.hexdigest()
+
+
+def seal(folder: Path) -> None:
+    """Record every file of the folder."""
+    files = {
+        str(path.relative_to(folder)): {
+            "bytes": path.stat().st_size,
+            "ends": ends_of(path),
+            "sha256": sha256_of(path),
+        }
+        for path in sealed_files(folder)
+    }
+    write_json(folder / SUMS, {"files": files, "sha256": _own_sum(files)})
+
+
+def reseal(folder: Path) -> None:
+    """Record the files of a folder anew, where it was sealed before."""
+    if (folder / SUMS).is_file():
+        seal(folder)
+
+
+def unseal(folder: Path) -> None:
+    """Forget the sums of a folder that is about to change."""
+    (folder / SUMS).unlink(missing_ok=True)
+
+
+def _own_sum(files: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+
+
+def read_sums(folder: Path) -> dict[str, dict[str, Any]] | None:
+    """The recorded files; None where the folder was never sealed.
+
+    Raises:
+        CorruptFileError: the sums themselves were changed.
+    """
+    if not (folder / SUMS).is_file():
+        return None
+    found = read_json(folder / SUMS)
+    files = found.get("files") if isinstance(found, dict) else None
+    if not isinstance(files, dict) or found.get("sha256") != _own_sum(files):
+        raise CorruptFileError(f"{folder / SUMS} was changed", hint="compare with a copy; `repair` writes it anew")
+    return files
+
+
+def problems(folder: Path, *, full: bool) -> list[dict[str, str]]:
+    """What differs from the sums: `file` and `problem` (missing, another size, changed).
+
+    Args:
+        folder: sealed, else nothing is known of it.
+        full: read every byte; else sizes and both ends.
+    """
+    try:
+        recorded = read_sums(folder)
+    except CorruptFileError as error:
+        return [{"file": SUMS, "problem": error.message}]
+    if recorded is None:
+        return []
+    found = []
+    for name, facts in recorded.items():
+        path = folder / name
+        if not path.is_file():
+            found.append({"file": name, "problem": "is missing"})
+        elif path.stat().st_size != facts["bytes"]:
+            words = f"has {path.stat().st_size:,} bytes, {facts['bytes']:,} were recorded"
+            found.append({"file": name, "problem": words})
+        elif (sha256_of(path) != facts["sha256"]) if full else (ends_of(path) != facts["ends"]):
+            found.append({"file": name, "problem": "was changed"})
+    return found
+
+
+def require_whole(folder: Path, what: str) -> None:
+    """Refuse a folder whose files are not those that were recorded, by sizes and ends.
+
+    Raises:
+        CorruptFileError: naming the first file.
+    """
+    found = problems(folder, full=False)
+    if found:
+        raise CorruptFileError(
+            f"{what}: {folder / found[0]['file']} {found[0]['problem']}",
+            hint="`verify` reads everything, `repair` makes again what can be derived",
+        )
