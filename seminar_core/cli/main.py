@@ -35,6 +35,7 @@ AREAS = (
     "datasets",
     "encoding",
     "integrity",
+    "story",
     "training",
     "evaluation",
     "retrieval",

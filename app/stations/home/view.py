@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -120,6 +122,28 @@ def doors(name: str, run: str, person: str) -> None:
         if st.button("Take the tour", key="tour_start", icon=":material/tour:", disabled=not run):
             tour.go_to(1)
         st.caption(f"{len(tour.STOPS)} stops, about five minutes; leave it at any stop and come back here.")
+        if run in bundled_runs():
+            st.download_button(
+                "The sample's story as one page",
+                story_page,
+                "story.html",
+                "text/html",
+                key="home_story",
+                on_click="ignore",
+                icon=":material/slideshow:",
+                help="Seven slides with notes in one file that needs no network: p presents, arrows turn the page",
+            )
+
+
+def story_page() -> bytes:
+    """The story of the sample, as `story export sample` writes it."""
+    from seminar_core.stories.page import export_story
+    from seminar_core.stories.story import sample_story
+
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "story.html"
+        export_story(loaders.workspace(), sample_story(), out)
+        return out.read_bytes()
 
 
 def most_lost(run: str) -> dict[str, Any] | None:

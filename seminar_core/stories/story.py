@@ -1,0 +1,196 @@
+"""What a story is: slides by name of view, in a JSON file of the workspace; the one of the sample comes along.
+
+Stories, read by command and page. A slide says what is looked at and never holds a figure: figures are made from the
+run when the story is shown, so that a story can be told of another run, and nothing in it is older than the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import CorruptFileError, ExistsError, UnknownNameError
+from ..files import read_json, write_json
+from ..workspace import Workspace, checked_name
+
+VIEWS = ("life", "retrieve", "population", "gap", "map", "training")
+BUNDLED = "sample"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Slide:
+    """One view of a story.
+
+    Fields:
+        view: one of `VIEWS`.
+        dataset, run, person, item: what it is of; an empty item is the person's true next one.
+        shortlist: of `retrieve`: the scan keeps this many times K; 0 = the codes alone.
+        caption: the heading.
+        note: what a presenter says, in plain words.
+
+    Raises:
+        UnknownNameError: no such view.
+    """
+
+    view: str
+    dataset: str = "sample"
+    run: str = ""
+    person: str = ""
+    item: str = ""
+    shortlist: float = 4.0
+    caption: str = ""
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.view not in VIEWS:
+            raise UnknownNameError("view", self.view, VIEWS)
+
+
+@dataclass(frozen=True)
+class Story:
+    """Slides in order.
+
+    Fields:
+        name: of the story.
+        title: its heading.
+        slides: in order.
+        format: of the file that it was read from.
+    """
+
+    name: str
+    title: str
+    slides: tuple[Slide, ...]
+    format: int = FORMAT
+
+
+def sample_story() -> Story:
+    """The story that comes with the sample: one life, what is kept of it, what codes change, the gap, pretraining."""
+    run, person = "sample-seminar", "p0302"
+    return Story(
+        BUNDLED,
+        "What a lifelong history says about one item",
+        (
+            Slide(
+                "life",
+                person=person,
+                caption="One person, one long history",
+                note="This is everything one person searched for and looked at. Interests come, drift and return. "
+                "Most ranking models see the last few dozen events; we want to ask all of them.",
+            ),
+            Slide(
+                "retrieve",
+                run=run,
+                person=person,
+                caption="What the history says about the item that came next",
+                note="Each bar is an event that the model attends to, and its height how much. Hover over one to see "
+                "what it was. Events of months ago can speak as loudly as those of today.",
+            ),
+            Slide(
+                "retrieve",
+                run=run,
+                person="p0251",
+                shortlist=0.0,
+                caption="What quantisation changes",
+                note="Now each event is stored in a few bytes and only those are scanned. What the scan lost and what "
+                "it took in instead have colours of their own.",
+            ),
+            Slide(
+                "population",
+                run=run,
+                caption="Why it hardly matters",
+                note="The same for everybody in the data set: the share of the attention that the codes alone lose. "
+                "Scoring a longer shortlist exactly brings most of it back.",
+            ),
+            Slide(
+                "map",
+                run=run,
+                caption="Text, pictures, attributes and queries, before and after pretraining",
+                note="Every point is one item seen through one modality. Where the modalities are islands, no score "
+                "can compare a word with a picture. Compare the left side with the right.",
+            ),
+            Slide(
+                "gap",
+                run=run,
+                caption="The gap in numbers",
+                note="The cosine between an item's text and its picture, and how often the own picture is among the "
+                "ten nearest to the text.",
+            ),
+            Slide(
+                "training",
+                run=run,
+                caption="What pretraining buys",
+                note="The curve of the pretrained unit on held-out people, and of the model that was restored from it. "
+                "What it is worth against training from scratch stands in the documentation, with intervals.",
+            ),
+        ),
+    )
+
+
+def story_names(workspace: Workspace) -> list[str]:
+    """The bundled story and those of the workspace."""
+    own = sorted(path.stem for path in workspace.stories.glob("[!.]*.json")) if workspace.stories.is_dir() else []
+    return [BUNDLED, *(name for name in own if name != BUNDLED)]
+
+
+def load_story(workspace: Workspace, name: str) -> Story:
+    """A story by name.
+
+    Raises:
+        UnknownNameError: there is none.
+        CorruptFileError: its file is no story.
+    """
+    checked_name(name, "story")
+    if name == BUNDLED:
+        return sample_story()
+    path = workspace.stories / f"{name}.json"
+    if not path.is_file():
+        raise UnknownNameError("story", name, story_names(workspace))
+    return from_json(name, read_json(path), path)
+
+
+def from_json(name: str, found: Any, path: Path) -> Story:
+    """A story from its file; fields of a slide that this version does not know are left out.
+
+    Raises:
+        CorruptFileError: it is no story.
+    """
+    known = {field.name for field in fields(Slide)}
+    try:
+        slides = tuple(Slide(**{k: v for k, v in slide.items() if k in known}) for slide in found["slides"])
+        return Story(name, str(found.get("title") or name), slides, int(found.get("format", 0)))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise CorruptFileError(f"{path} is no story: {error!r}", hint="save it again") from error
+
+
+def save_story(workspace: Workspace, story: Story) -> Path:
+    """Write a story into the workspace.
+
+    Raises:
+        ExistsError: the name is that of the bundled one.
+    """
+    checked_name(story.name, "story")
+    if story.name == BUNDLED:
+        raise ExistsError(f"the story {BUNDLED!r} comes with the sample", hint="choose another name")
+    path = workspace.stories / f"{story.name}.json"
+    write_json(path, {"format": FORMAT, "title": story.title, "slides": [asdict(s) for s in story.slides]})
+    return path
+
+
+def with_slide(workspace: Workspace, name: str, slide: Slide, title: str | None = None) -> Story:
+    """The story with one slide more, saved; begun where there is none."""
+    if name in story_names(workspace) and name != BUNDLED:
+        old = load_story(workspace, name)
+    else:
+        old = Story(name, title or name, ())
+    new = replace(old, title=title or old.title, slides=(*old.slides, slide))
+    save_story(workspace, new)
+    return new
+
+
+def described(story: Story) -> dict[str, Any]:
+    """The story as the commands answer it."""
+    slides: Sequence[Mapping[str, Any]] = [asdict(slide) for slide in story.slides]
+    return {"story": story.name, "title": story.title, "format": story.format, "slides": slides}

@@ -1,0 +1,91 @@
+"""Stories: every figure is the command's, what is missing is said, and the page needs nothing but itself."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from seminar_core.alignment.stages import gap
+from seminar_core.data.opening import open_dataset
+from seminar_core.errors import CorruptFileError, ExistsError, MissingFileError, ResourceError, UnknownNameError
+from seminar_core.search.answer import retrieve
+from seminar_core.stories import page
+from seminar_core.stories.page import export_story
+from seminar_core.stories.slides import Stage
+from seminar_core.stories.story import Slide, Story, load_story, sample_story, save_story, story_names, with_slide
+from seminar_core.workspace import Workspace
+from tests.tiny_run import make_run
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Workspace:
+    return make_run(tmp_path_factory.mktemp("stories"))
+
+
+def test_the_sample_story_is_told_whole_from_the_bundled_run(workspace, tmp_path):
+    answer = export_story(workspace, sample_story(), tmp_path / "story.html")
+    assert answer["slides"] == 7 and not answer["missing"] and answer["bytes"] < page.MOST_BYTES
+    text = (tmp_path / "story.html").read_text(encoding="utf-8")
+    assert not re.search(r"<(script|link|img)[^>]*(src|href)=", text)  # nothing from elsewhere
+    dataset = open_dataset(workspace, "sample")
+    life = dataset.store.life(dataset.person_row("p0302"))
+    said = retrieve(workspace, "sample-seminar", "p0302", dataset.item_ids[int(life.item[-1])])["says"]
+    assert said in text
+    after = gap(workspace, "sample-seminar", "after")["pairs"]["T>I"]["recall@10"]["value"]
+    assert f"to {after:.2f}." in text
+    assert not workspace.runs.exists()
+
+
+def test_a_story_of_a_deleted_run_or_person_shows_what_is_left(made, tmp_path):
+    story = Story(
+        "mine",
+        "Mine",
+        (
+            Slide("life", dataset="tiny", person="p1", caption="a <b>life</b>"),
+            Slide("retrieve", run="gone", person="p1"),
+            Slide("life", dataset="tiny", person="nobody"),
+        ),
+        format=0,
+    )
+    answer = export_story(made, story, tmp_path / "mine.html")
+    assert [row["slide"] for row in answer["missing"]] == [2, 3]
+    assert "'gone' is not known" in answer["missing"][0]["why"]
+    text = (tmp_path / "mine.html").read_text(encoding="utf-8")
+    assert "2 of 3 slides cannot be shown" in text and "Written as format 0" in text
+    assert "a &lt;b&gt;life&lt;/b&gt;" in text and "a <b>life</b>" not in text
+
+
+def test_a_slide_says_what_the_command_says(made):
+    dataset = open_dataset(made, "tiny")
+    life = dataset.store.life(dataset.person_row("p1"))
+    shown = Stage(made).show(Slide("life", dataset="tiny", person="p1"))
+    assert f"{len(life):,} events" in shown.words and shown.figure is not None
+    with pytest.raises(UnknownNameError, match="view 'dance'"):
+        Slide("dance")
+
+
+def test_stories_are_saved_listed_and_begun_by_their_first_slide(workspace):
+    story = with_slide(workspace, "mine", Slide("life", person="p0302", note="hello"), title="Mine")
+    assert load_story(workspace, "mine") == story
+    with_slide(workspace, "mine", Slide("population", run="sample-seminar"))
+    assert [slide.view for slide in load_story(workspace, "mine").slides] == ["life", "population"]
+    assert story_names(workspace) == ["sample", "mine"]
+    with pytest.raises(ExistsError, match="comes with the sample"):
+        save_story(workspace, sample_story())
+    with pytest.raises(UnknownNameError, match="story 'other'"):
+        load_story(workspace, "other")
+    (workspace.stories / "bad.json").write_text(json.dumps({"slides": [1]}))
+    with pytest.raises(CorruptFileError, match="is no story"):
+        load_story(workspace, "bad")
+
+
+def test_an_export_that_is_too_large_or_has_nowhere_to_go_says_so_and_writes_nothing(made, tmp_path, monkeypatch):
+    story = Story("mine", "Mine", (Slide("life", dataset="tiny", person="p1"),))
+    with pytest.raises(MissingFileError, match="cannot be written"):
+        export_story(made, story, tmp_path / "no" / "story.html")
+    monkeypatch.setattr(page, "MOST_BYTES", 1000)
+    with pytest.raises(ResourceError, match=r"slide 1 \(life\) has"):
+        export_story(made, story, tmp_path / "story.html")
+    assert not list(tmp_path.iterdir())
