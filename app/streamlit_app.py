@@ -16,7 +16,15 @@ if ROOT not in sys.path:
 
 import streamlit as st  # noqa: E402 - after the environment is set
 
-from app import background, loaders, state, tour, widgets  # noqa: E402 - after the root is on the path
+if __name__ == "streamlit_app":  # the server imports this file by its bare name, to serve it behind the guard
+    from starlette.middleware import Middleware
+    from streamlit.starlette import App
+
+    from app.guard import Guard
+
+    app = App(__file__, middleware=[Middleware(Guard)])
+else:  # a session runs it, or a test imports it
+    from app import background, loaders, state, tour, widgets
 
 STATIONS = {
     "home": ("Home", ":material/home:", "What is this, and where to begin?"),
@@ -70,10 +78,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-elif __name__ == "streamlit_app":  # the server imports this file by its bare name, to serve it behind the guard
-    from starlette.middleware import Middleware
-    from streamlit.starlette import App
-
-    from app.guard import Guard
-
-    app = App(__file__, middleware=[Middleware(Guard)])
