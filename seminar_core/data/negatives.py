@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import EmptyDataError, UnknownNameError
 from .candidates import MODES, SAMPLERS, Candidates, evaluation_candidates, evaluation_negatives
 from .pools import Catalogue, Pool, make_pool, training_events
-from .splits import Split
+from .splits import TIED, Split, all_tied
 
 __all__ = ["MODES", "SAMPLERS", "Candidates", "TrainingNegatives", "evaluation_candidates", "evaluation_negatives"]
 
@@ -47,7 +47,7 @@ class TrainingNegatives:
         if len(seen) < 2:
             raise EmptyDataError(
                 f"{len(seen)} items occur in training; a negative needs at least 2",
-                hint="import more events, or check the split",
+                hint=TIED if all_tied(dataset.store) else "import more events, or check the split",
             )
         asked = (query > 0) & (item > 0)
         self.items = make_pool(seen, np.zeros(len(seen), np.int32), sampler, counts)

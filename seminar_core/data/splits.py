@@ -160,6 +160,19 @@ def last_usable(store: EventColumns, end: np.ndarray) -> np.ndarray:
     return found
 
 
+TIED = (
+    "all events of each person share one second, so none of them lies before another: import times that tell them "
+    "apart, or write 1, 2, 3 ... where only the order is known"
+)
+
+
+def all_tied(store: EventColumns) -> bool:
+    """Whether every life begins and ends in the same second."""
+    offsets, time_s = np.asarray(store.offsets), np.asarray(store.time_s)
+    some = offsets[1:] > offsets[:-1]
+    return bool((time_s[offsets[:-1][some]] == time_s[offsets[1:][some] - 1]).all())
+
+
 def position_split(store: EventColumns) -> Split:
     """Test = each life's last target, validation = the one before; people with fewer than three targets are left out.
 
@@ -171,7 +184,7 @@ def position_split(store: EventColumns) -> Split:
     if not len(kept):
         raise EmptyDataError(
             f"none of the {len(lengths)} people has {MIN_TARGETS} targets (events with label 1 or no label)",
-            hint="import more events, or check how labels were set",
+            hint=TIED if all_tied(store) else "import more events, or check how labels were set",
         )
     last = last_usable(store, lengths)
     before = last_usable(store, np.maximum(last, 0))

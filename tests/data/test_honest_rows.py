@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from seminar_core.data.hints import Hints, make_hints
 from seminar_core.data.importers.table import import_table
+from seminar_core.data.negatives import TrainingNegatives
 from seminar_core.data.opening import open_dataset
 from seminar_core.data.report import report
+from seminar_core.data.splits import position_split
 from seminar_core.data.text_tables import count_records, fields_of
 from seminar_core.errors import ConfigError, CorruptFileError, EmptyDataError, InvalidDataError, MissingColumnError
 from seminar_core.workspace import Workspace
@@ -261,3 +263,12 @@ def test_a_file_of_hints_is_read_and_flags_come_first(tmp_path):
     (tmp_path / "deep.toml").write_text("a = " + "[" * 5000 + "]" * 5000)
     with pytest.raises(CorruptFileError, match="is no TOML"):
         make_hints(tmp_path / "deep.toml")
+
+
+def test_ties_are_named_as_the_cause_where_no_event_lies_before_another(workspace, tmp_path):
+    text = "person,time,item\n" + "".join(f"p{n % 3},7,i{n}\n" for n in range(30))
+    import_table(workspace, write(tmp_path / "in", text), "data")
+    dataset = open_dataset(workspace, "data")
+    with pytest.raises(EmptyDataError) as caught:
+        TrainingNegatives(dataset, position_split(dataset.store))
+    assert "share one second" in caught.value.hint
