@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 LONGEST_SIDE = 224
 MOST_PIXELS = 40_000_000
@@ -23,12 +23,15 @@ MOST_BYTES = 40_000_000
 FORMATS = ("WEBP", "JPEG", "PNG", "GIF", "BMP")
 QUALITY = 82
 BATCH = 256
+LIGHT = 160  # a transparent drawing lighter than this, of 255, gets a dark ground
 
 
 def normalised(data: bytes) -> bytes | None:
     """`data` as WEBP with its longest side at most `LONGEST_SIDE`; None when it is no picture.
 
-    A WEBP that is small enough is kept byte for byte.
+    Stored is what a person would see: upright by its EXIF, its first frame, 16 bits scaled to 8, what is transparent on
+    a ground that it stands out from. A plain WEBP that is small enough is kept byte for byte; one with frames, metadata
+    or bytes behind its end is not.
     """
     if len(data) > MOST_BYTES:
         return None
@@ -39,15 +42,41 @@ def normalised(data: bytes) -> bytes | None:
             if image.width * image.height > MOST_PIXELS:
                 return None
             image.load()
-            if image.format == "WEBP" and max(image.size) <= LONGEST_SIDE:
+            if plain_webp(data) and max(image.size) <= LONGEST_SIDE:
                 return data
-            image = image.convert("RGB")
+            image = as_seen(image)
             image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
             out = io.BytesIO()
             image.save(out, "WEBP", quality=QUALITY, method=2)
             return out.getvalue()
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
         return None
+
+
+def plain_webp(data: bytes) -> bool:
+    """Whether the bytes are one WEBP picture and nothing else: no frames, no metadata, no alpha, nothing behind it."""
+    whole = data[:4] == b"RIFF" and data[8:12] == b"WEBP" and int.from_bytes(data[4:8], "little") + 8 == len(data)
+    if not whole or data[12:16] not in (b"VP8 ", b"VP8L"):
+        return False
+    size = int.from_bytes(data[16:20], "little")
+    return 20 + size + size % 2 == len(data)
+
+
+def as_seen(image: Image.Image) -> Image.Image:
+    """The picture in RGB as a viewer shows it."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):
+        levels = np.asarray(image, np.float32)
+        deep = float(levels.max(initial=0)) > 255  # 16 bits; what was written with 8 stays
+        image = Image.fromarray(np.clip(levels / 257 if deep else levels, 0, 255).round().astype(np.uint8))
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        drawing = image.convert("RGBA")
+        pixels = np.asarray(drawing, np.float32)
+        seen = pixels[..., 3]
+        light = (pixels[..., :3].mean(-1) * seen).sum() / max(float(seen.sum()), 1.0)
+        ground = Image.new("RGBA", drawing.size, (255, 255, 255, 255) if light < LIGHT else (40, 40, 40, 255))
+        image = Image.alpha_composite(ground, drawing)
+    return image.convert("RGB")
 
 
 @dataclass(frozen=True)

@@ -93,3 +93,55 @@ def test_pictures_may_be_files_in_the_folder_pictures(workspace: Workspace, tmp_
     (path / "pictures" / "red.png").write_bytes(encoded((30, 30)))
     data = imported(workspace, path)
     assert data.items_frame()["image_state"].tolist() == ["ok", "ok", "unreadable", "absent"]
+
+
+def stored(data: bytes) -> np.ndarray:
+    """Pixels of what is kept of a picture."""
+    small = normalised(data)
+    assert small is not None
+    return np.asarray(Image.open(io.BytesIO(small)).convert("RGB"), int)
+
+
+def saved(image: Image.Image, kind: str = "PNG", **more) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **more)
+    return out.getvalue()
+
+
+def test_sixteen_bits_are_scaled_and_not_cut_off() -> None:
+    ramp = np.tile(np.linspace(0, 65_535, 64).astype(np.uint16), (64, 1))
+    pixels = stored(saved(Image.fromarray(ramp)))
+    assert pixels[:, 0].max() < 30 and pixels[:, -1].min() > 225
+    assert abs(int(pixels[:, 32].mean()) - 129) < 12
+
+
+def test_a_picture_stands_upright_by_its_exif() -> None:
+    image = Image.new("RGB", (60, 30), (255, 0, 0))
+    image.paste((0, 0, 255), (30, 0, 60, 30))  # the right half is blue
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise by a quarter
+    pixels = stored(saved(image, "JPEG", exif=exif, quality=95))
+    assert pixels.shape[:2] == (60, 30)
+    assert pixels[5, 15, 0] > 200 and pixels[55, 15, 2] > 200  # red above, blue below
+
+
+def test_a_transparent_drawing_is_seen_on_its_ground() -> None:
+    for colour in ((0, 0, 0), (255, 255, 255)):
+        logo = Image.new("RGBA", (60, 60), (*colour, 0))
+        logo.paste((*colour, 255), (20, 20, 40, 40))
+        pixels = stored(saved(logo))
+        assert abs(pixels[30, 30].mean() - pixels[5, 5].mean()) > 150
+
+
+def test_a_webp_with_more_than_a_picture_is_written_anew() -> None:
+    plain = saved(Image.new("RGB", (50, 40), (10, 200, 30)), "WEBP")
+    assert normalised(plain) == plain
+    behind = normalised(plain + b"x" * 1000)
+    assert behind is not None and len(behind) < 1000
+    frames = [Image.new("RGB", (50, 40), (n, 0, 0)) for n in (0, 120, 250)]
+    moving = normalised(saved(frames[0], "WEBP", save_all=True, append_images=frames[1:]))
+    assert moving is not None and getattr(Image.open(io.BytesIO(moving)), "n_frames", 1) == 1
+    exif = Image.Exif()
+    exif[0x010E] = "where I live"
+    told = normalised(saved(Image.new("RGB", (50, 40)), "WEBP", exif=exif))
+    assert told is not None and b"where I live" not in told
