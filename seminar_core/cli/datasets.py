@@ -35,7 +35,7 @@ def sample(
 
 def import_(
     workspace: Workspace,
-    format: Annotated[str, typer.Argument(help="table or movielens.")],
+    format: Annotated[str, typer.Argument(help="auto, table, movielens, jdsearch or taobao-mm.")],
     path: Annotated[Path, typer.Argument(help="Directory (or events file) to read.")],
     name: Annotated[str, typer.Option("--name", help="Name of the data set; an existing one is replaced.")],
     rejected: Annotated[Path | None, typer.Option("--rejected", help="CSV for the rows that cannot be used.")] = None,
@@ -50,9 +50,14 @@ def import_(
     """Import a data set."""
     from ..data.hints import make_hints
     from ..data.importers import IMPORTERS
+    from ..data.importers.auto import recognised
 
+    because: dict[str, Any] = {}
+    if format == "auto":
+        format, why = recognised(path)
+        because = {"format": format, "recognised_by": why}
     if format not in IMPORTERS:
-        raise UnknownNameError("format", format, IMPORTERS)
+        raise UnknownNameError("format", format, ["auto", *IMPORTERS])
     told = make_hints(
         hints,
         column or (),
@@ -62,7 +67,7 @@ def import_(
         time_unit=time_unit,
         time_format=time_format,
     )
-    return IMPORTERS[format](workspace, path, name, rejected, report_progress(), told)
+    return because | IMPORTERS[format](workspace, path, name, rejected, report_progress(), told)
 
 
 def datasets(workspace: Workspace) -> dict[str, Any]:

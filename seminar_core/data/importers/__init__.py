@@ -8,8 +8,10 @@ from typing import Any, Protocol
 from ...progress import Progress, silent
 from ...workspace import Workspace
 from ..hints import Hints
+from .jdsearch import import_jdsearch
 from .movielens import import_movielens
 from .table import import_table
+from .taobao_mm import import_taobao_mm
 
 
 class Importer(Protocol):
@@ -26,4 +28,9 @@ class Importer(Protocol):
     ) -> dict[str, Any]: ...
 
 
-IMPORTERS: dict[str, Importer] = {"table": import_table, "movielens": import_movielens}
+IMPORTERS: dict[str, Importer] = {
+    "table": import_table,
+    "movielens": import_movielens,
+    "jdsearch": import_jdsearch,
+    "taobao-mm": import_taobao_mm,
+}

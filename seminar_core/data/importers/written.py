@@ -1,0 +1,71 @@
+"""What importers share that first write the `table` format: a scratch folder, then the import of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ...progress import Progress
+from ...workspace import Workspace
+from ..versions import dataset_lock, scratch_directory
+from .table import answer, build_table, refuse_reserved
+
+EVENTS = pa.schema(
+    [
+        ("person", pa.string()),
+        ("time", pa.int64()),
+        ("item", pa.string()),
+        ("query", pa.string()),
+        ("action", pa.string()),
+        ("label", pa.int8()),
+    ]
+)
+
+
+def import_written(
+    workspace: Workspace,
+    path: Path,
+    name: str,
+    kind: str,
+    write: Callable[[Path], None],
+    *,
+    rejected: Path | None,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Let `write` fill a folder in the `table` format and import that as data set `name` of origin `kind`."""
+    started = time.perf_counter()
+    refuse_reserved(name)
+    with dataset_lock(workspace, name), scratch_directory(workspace, f"{name}-written") as folder:
+        progress(0, 100, f"reading {path.name}")
+        write(folder)
+        origin = {"format": kind, "path": str(path)}
+        dataset = build_table(workspace, folder, name, rejected=rejected, origin=origin, progress=progress)
+    return answer(dataset, started)
+
+
+class EventsWriter:
+    """Writes events.parquet a batch at a time.
+
+    Args:
+        folder: where it goes.
+    """
+
+    def __init__(self, folder: Path):
+        self._writer = pq.ParquetWriter(folder / "events.parquet", EVENTS)
+
+    def __enter__(self) -> EventsWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.close()
+
+    def add(self, **columns: list[Any]) -> None:
+        """Append events; columns that are left out are empty."""
+        n = len(columns["item"])
+        arrays = [pa.array(columns.get(field.name, [None] * n), field.type) for field in EVENTS]
+        self._writer.write_table(pa.table(arrays, schema=EVENTS))

@@ -1,0 +1,114 @@
+"""JDsearch and Taobao-MM in their published schema, and what `import auto` recognises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from seminar_core.data.importers import IMPORTERS
+from seminar_core.data.importers.auto import recognised
+from seminar_core.data.opening import open_dataset
+from seminar_core.encoders.store import load_encodings
+from seminar_core.errors import CorruptFileError, MissingColumnError, MissingFileError
+
+BEHAVIOUR = (
+    "query\tcandidate_wid_list\tcandidate_label_list\thistory_qry_list\thistory_wid_list\thistory_type_list\thistory_time_list\n"
+    "5\x186\t70_71\t1.0_0.0\t-1_5\x187_5\t10_11_10\tCLICK_CART_ORD\t0_60_3_100\n"
+    "9\t72\t1.0\t-1\t11\tCLICK\t0_7\n"
+)
+PRODUCTS = (
+    "wid\tname\tbrand_id\tbrand_name\tcate_id_1\tcate_name_1\n10\t1\x182\t3\t4\t5\t6\x187\n70\t8\t3\t\t5\t6\x187\n"
+)
+
+
+def jdsearch(folder: Path, behaviour: str = BEHAVIOUR) -> Path:
+    folder.mkdir()
+    (folder / "user_behavior_data_sample.txt").write_text(behaviour, encoding="utf-8")
+    (folder / "product_meta_data_sample.txt").write_text(PRODUCTS, encoding="utf-8")
+    return folder
+
+
+def test_jdsearch_is_a_history_with_its_queries_and_the_candidates_of_the_last(workspace, tmp_path):
+    answer = IMPORTERS["jdsearch"](workspace, jdsearch(tmp_path / "jd"), "jd")
+    assert (answer["events"], answer["people"], answer["rejected"]) == (7, 2, 0)
+    data = open_dataset(workspace, "jd")
+    life = data.store.life(data.person_row("1"))
+    assert life.time_s.tolist() == [1, 61, 64, 164, 164]
+    assert [data.query_texts[q] or None for q in life.query] == [None, "5 7", "5", "5 6", "5 6"]
+    assert life.label.tolist() == [-1, -1, -1, 1, 0]
+    assert [data.actions[a] for a in life.action] == ["click", "cart", "ord", "candidate", "candidate"]
+    assert (
+        data.titles[data.item_row("10")] == "1 2" and data.category_names[data.category[data.item_row("10")]] == "6 7"
+    )
+
+
+def test_jdsearch_that_is_not_as_published_is_refused_by_row_or_column(workspace, tmp_path):
+    cut = BEHAVIOUR.replace("0_60_3_100", "0_60")
+    with pytest.raises(CorruptFileError, match="row 1: the lists of the row differ"):
+        IMPORTERS["jdsearch"](workspace, jdsearch(tmp_path / "cut", cut), "jd")
+    other = BEHAVIOUR.replace("history_time_list", "times")
+    with pytest.raises(MissingColumnError, match="no column 'history_time_list'"):
+        IMPORTERS["jdsearch"](workspace, jdsearch(tmp_path / "other", other), "jd")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(MissingFileError, match="0 files that begin with 'user_behavior_data'"):
+        IMPORTERS["jdsearch"](workspace, tmp_path / "empty", "jd")
+    assert not (workspace.datasets / "jd").exists()
+
+
+def taobao(folder: Path) -> Path:
+    folder.mkdir()
+    users = {"129_1": [7, 8], "150_2_180": [[1, 2, 1], [3]], "151_2_180": [[50, 51, 50], [52]]}
+    pq.write_table(pa.table(users), folder / "train_user_features.parquet")
+    pq.write_table(pa.table(users), folder / "test_user_features.parquet")
+    samples = {"label_0": [[1, 0], [0, 1]], "129_1": [7, 7], "205": [3, 4]}
+    pq.write_table(pa.table(samples), folder / "train_samples.parquet")
+    features = {"205": [1, 4], "206": [100, 101], "213": [5, 6], "214": [7, 8]}
+    pq.write_table(pa.table(features), folder / "item_features.parquet")
+    vectors = pa.table({"205": [1, 2], "205_c": pa.array([[3, 4], [0, -5]], pa.list_(pa.int8()))})
+    pq.write_table(vectors, folder / "scl_embedding_int8_p90.parquet")
+    return folder
+
+
+def test_taobao_mm_is_an_order_with_samples_behind_and_vectors_as_a_channel(workspace, tmp_path):
+    answer = IMPORTERS["taobao-mm"](workspace, taobao(tmp_path / "mm"), "mm")
+    assert (answer["events"], answer["people"], answer["items"]) == (6, 2, 4)
+    data = open_dataset(workspace, "mm")
+    life = data.store.life(data.person_row("7"))
+    assert life.time_s.tolist() == [1, 2, 3, 4, 5] and life.label.tolist() == [-1, -1, -1, 0, 1]
+    assert [data.item_ids[item] for item in life.item] == ["1", "2", "1", "3", "4"]
+    found = load_encodings(data, image=f"given:{answer['vectors']}")
+    first = found.image_items[data.item_row("1")]
+    assert np.allclose(first / np.linalg.norm(first), [0.6, 0.8]) and not found.image_items_present[data.item_row("3")]
+
+
+def test_the_published_samples_are_read(workspace, shared_dir):
+    for kind, people in (("jdsearch", 3), ("taobao-mm", 20)):
+        path = shared_dir / "data" / "formats" / kind
+        if not path.is_dir():
+            pytest.skip(f"{path} is not there")
+        assert recognised(path)[0] == kind
+        answer = IMPORTERS[kind](workspace, path, kind)
+        assert answer["people"] >= people and not answer["rejected"] and answer["events"] > 400
+
+
+@pytest.mark.parametrize(
+    ("file", "kind"),
+    [
+        ("ratings.csv", "movielens"), ("u.data", "movielens"), ("ratings.dat", "movielens"), ("events.jsonl", "table"),
+        ("events.csv.gz", "table"), ("user_behavior_data.txt", "jdsearch"),
+        ("train_user_features.parquet", "taobao-mm"),
+    ],
+)  # fmt: skip
+def test_a_folder_is_known_by_its_files(tmp_path, file, kind):
+    (tmp_path / file).touch()
+    assert recognised(tmp_path) == (kind, f"the file {file}")
+
+
+def test_a_folder_of_nothing_that_is_known_says_what_it_has(tmp_path):
+    (tmp_path / "notes.doc").touch()
+    with pytest.raises(MissingFileError, match=r"in no format that is known: it has notes\.doc"):
+        recognised(tmp_path)
