@@ -1,7 +1,7 @@
-"""Take the screenshots of the five stations from the running app: `make screens`.
+"""Take the screenshots of Home and the five stations from the running app: `make screens`.
 
-Serves the app over the workspace (`$SEMINAR_WORKSPACE`, else ./workspace), which needs a ranker named `seminar` trained
-on the sample from a pretrained run, its codebooks, and a background job to watch; `$SCREENS_QUERY` asks for others.
+Serves the app over the workspace (`$SEMINAR_WORKSPACE`, else ./workspace) with the run that comes with the sample;
+`$SCREENS_QUERY` asks for another. Training is more to look at with a background job in the workspace.
 Writes `<station>-<width>-<light|dark>.png` beside this file. Needs a Chromium.
 """
 
@@ -19,14 +19,15 @@ from playwright.sync_api import sync_playwright  # noqa: E402 - after the root i
 
 from tests.browser.served_app import CHROMIUM, FLAGS, serve, settled  # noqa: E402 - the same
 
-STATIONS = ("data", "life", "alignment", "retrieval", "training")
+STATIONS = ("home", "data", "life", "alignment", "retrieval", "training")
 WIDTHS = {1280: 1600, 390: 1600}
 
 
 def main() -> None:
     """Write every picture; say which."""
     workspace = Path(os.environ.get("SEMINAR_WORKSPACE", ROOT / "workspace")).absolute()
-    query = os.environ.get("SCREENS_QUERY", "dataset=sample&run=seminar&person=p0302")
+    query = os.environ.get("SCREENS_QUERY", "dataset=sample&run=sample-seminar&person=p0302")
+    workspace.mkdir(parents=True, exist_ok=True)
     process, address = serve(workspace, workspace / "screens.log")
     try:
         with sync_playwright() as driver:
@@ -37,7 +38,7 @@ def main() -> None:
                         viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
                     ).new_page()
                     for station in STATIONS:
-                        page.goto(f"{address}/{station}?{query}")
+                        page.goto(f"{address}/{'' if station == 'home' else station}?{query}")
                         settled(page, 180)
                         page.wait_for_timeout(4000)
                         page.wait_for_selector('[data-testid="stProgress"]', state="detached", timeout=300_000)

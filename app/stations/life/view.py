@@ -1,4 +1,4 @@
-"""Station Life: find a person, and read the life: lanes, sessions and silences, queries above what they led to."""
+"""Station Life: find a person, and read the life: interests, lanes, silences, queries above what they led to."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def render() -> None:
         widgets.empty(f"Person {widgets.plain(person)} has no event.")
         return
     headline(name, person)
+    interests(name, person)
     filters(name)
     chosen = LifeFilter(
         text=state.get("text"),
@@ -50,11 +51,9 @@ def render() -> None:
     if not len(shown):
         widgets.empty(f"None of the {len(life):,} events lies in this period and filter.")
         st.button("Show the whole life", key="no_filter", on_click=state.put, kwargs=UNFILTERED)
-        interests(name, person)
         return
     timeline(name, person, shown)
     searches(name, person, shown)
-    interests(name, person)
     table(name, person, shown)
 
 
