@@ -74,10 +74,9 @@ def drawn_map(
     """
     key = map_key(stages, request)
     points = joint_points(stages, show_limit=request.show_limit, seed=request.seed)
-    path = workspace.maps / key
-    for kept in (path, bundled_maps() / key):
-        if kept.is_dir():
-            return key, _read(kept, points)
+    path, kept = workspace.maps / key, kept_path(workspace, key)
+    if kept is not None:
+        return key, _read(kept, points)
     layout = lay_out(points, method=request.method, seed=request.seed, fit_limit=request.fit_limit, progress=progress)
     with atomic_directory(path, replace=True) as partial:
         pq.write_table(_table(layout), partial / "points.parquet", compression="zstd")
@@ -85,10 +84,14 @@ def drawn_map(
     return key, layout
 
 
+def kept_path(workspace: Workspace, key: str) -> Path | None:
+    """Where the map `key` lies: in the workspace or beside the runs of the sample; None where it was not drawn."""
+    return next((place / key for place in (workspace.maps, bundled_maps()) if (place / key).is_dir()), None)
+
+
 def kept_map(workspace: Workspace, stages: Mapping[str, ChannelSet], request: MapRequest) -> Layout | None:
     """The map if it was drawn before, else None: tells a page whether to show PCA while UMAP runs."""
-    key = map_key(stages, request)
-    path = next((place / key for place in (workspace.maps, bundled_maps()) if (place / key).is_dir()), None)
+    path = kept_path(workspace, map_key(stages, request))
     if path is None:
         return None
     return _read(path, joint_points(stages, show_limit=request.show_limit, seed=request.seed))

@@ -291,3 +291,9 @@ def test_a_classifier_at_or_below_chance_is_said_to_be_none():
     table.loc[1, "value"] = 0.7
     assert "classifier tells the modality" in alignment_card.classifier_words(table, "in alignment")
     assert alignment_card.classifier_words(table, "held out") == ""
+
+
+def test_the_map_of_the_bundled_run_is_there_at_once(open_app, workspace):
+    at = open_app(workspace, "alignment", dataset="sample", run="sample-seminar")
+    said = words_of(at)
+    assert not at.exception and "**UMAP**" in said and "This is PCA" not in said

@@ -136,8 +136,10 @@ def _kept(root: str, run: str, names: tuple[str, ...], key: str, request: MapReq
 
 def kept_layout(run: str, names: tuple[str, ...], request: MapRequest) -> Layout | None:
     """The UMAP picture when it has been drawn, else None."""
+    from seminar_core.alignment.map_store import kept_path
+
     workspace, key = loaders.workspace(), map_key(run, names, request)
-    if not (workspace.maps / key).is_dir():
+    if kept_path(workspace, key) is None:
         return None
     return _kept(str(workspace.root), run, names, key, request)
 
