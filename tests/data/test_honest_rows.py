@@ -24,7 +24,7 @@ from seminar_core.errors import ConfigError, CorruptFileError, EmptyDataError, I
 from seminar_core.workspace import Workspace
 
 HEAD = "person,time,item,query\n"
-CASES = {  # folder of ../shared/cases -> events, rejected, people, items; or the words of its error
+CASES = {  # folder -> events, rejected, people, items; or the words of its error
     "unclosed": (39, 1, 3, 4),
     "brackets": (2, 0, 1, 2),
     "bracket[s]": (2, 0, 1, 2),
