@@ -40,7 +40,7 @@ def question(
     at: Annotated[str | None, typer.Option("--at", help="Event before which the life is visible, or `end`.")] = None,
     k: KOption = None,
     spec: SpecOption = DEFAULT,
-    shortlist: Annotated[float, typer.Option("--shortlist", help="The scan keeps F x K; 0 = one stage.")] = 4.0,
+    shortlist: Annotated[float, typer.Option("--shortlist", help="The scan keeps F x K pairs; 0 = one stage.")] = 4.0,
     weights: Annotated[str | None, typer.Option("--weights", help="q,a,t,i: explicit channel weights.")] = None,
     mask: Annotated[list[str] | None, typer.Option("--mask", help="q, a, t or i: left out; repeatable.")] = None,
     hide_from: Annotated[int | None, typer.Option("--hide-from", help="Start of a left-out period, UTC s.")] = None,

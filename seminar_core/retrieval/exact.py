@@ -1,8 +1,8 @@
 """Exact search: the oracle that every approximation is measured against, and the top-K rule that all searches share.
 
-Retrieval, second stop. Scores are computed once per distinct (item, query) pair and spread to events, by one loop, so
-that equal vectors have bitwise equal scores and ties are real ties. Ties go to the newer event, until exactly K
-are kept. `PremultipliedScorer` is the simplest rival of all: fixed weights, one vector per event.
+Retrieval, second stop. Scores are computed once per distinct (item, query) pair, by one loop, so that equal vectors
+have bitwise equal scores and ties are real ties; the best pairs are spread to events. Ties go to the newer event, until
+exactly K are kept. `PremultipliedScorer` is the simplest rival of all: fixed weights, one vector per event.
 """
 
 from __future__ import annotations
@@ -130,27 +130,32 @@ class ExactScorer:
         self.spec, self.layout = "exact", "shared"
         self.bytes_per_event = 4.0 * len(CHANNELS) * vectors.query.shape[1]
         self.vectors, self.events = vectors, events
-        item, query, self._pair_at = events.distinct  # (P,), (P,), (L,)
-        self._pairs = pair_vectors(vectors, item, query)  # (distinct pairs, M * D)
+        self.distinct = events.distinct
+        item, query = self.distinct.item, self.distinct.query
+        self._pairs = pair_vectors(vectors, item, query)  # (P, M * D)
         self._unsearched = ~(vectors.query_present[query] & (query != PAD))
         self._mixed = bool(self._unsearched.any())
         self._every = np.arange(len(item))
 
     def scores(self, target: Folded) -> np.ndarray:
         """Exact scores (H, L) of one target."""
+        return self._scores_of_all(target)[:, self.distinct.pair_of]
+
+    def _scores_of_all(self, target: Folded) -> np.ndarray:
+        """Exact scores (H, P) of the distinct pairs."""
         rows, scale = stack([target])
-        return np.stack([self._score(self._every, u, one)[self._pair_at] for u, one in zip(rows, scale, strict=True)])
+        return np.stack([self.scores_of_pairs(u, one, self._every) for u, one in zip(rows, scale, strict=True)])
 
     def scores_of(self, u: np.ndarray, scale: float, events: np.ndarray) -> np.ndarray:
         """Exact scores (n,) of chosen events (n,) for one head (M, D); bitwise those of `scores`."""
-        return self._score(self._pair_at[events], u, scale)
+        return self.scores_of_pairs(u, scale, self.distinct.pair_of[events])
 
     def vectors_of(self, events: np.ndarray) -> np.ndarray:
         """Channel vectors (n, M * D) of chosen events (n,), absent channels zero."""
-        return self._pairs[self._pair_at[events]]
+        return self._pairs[self.distinct.pair_of[events]]
 
-    def _score(self, pairs: np.ndarray, u: np.ndarray, scale: float) -> np.ndarray:
-        """Scores (n,) of chosen distinct pairs (n,)."""
+    def scores_of_pairs(self, u: np.ndarray, scale: float, pairs: np.ndarray) -> np.ndarray:
+        """Exact scores (n,) of chosen distinct pairs (n,) for one head (M, D)."""
         out = np.empty(len(pairs), np.float32)
         gathered_products(self._pairs, pairs, u.reshape(-1), out)
         if self._mixed and scale != 1:
@@ -159,7 +164,8 @@ class ExactScorer:
 
     def search(self, target: Folded, keep: int) -> Kept:
         """Keep the exact best events of each head."""
-        return top_k(self.scores(target), keep)
+        best = top_k(self._scores_of_all(target), keep)
+        return self.distinct.spread(best.events, best.scores, keep)
 
     def search_batch(self, targets: Sequence[Folded], keep: int) -> list[Kept]:
         """`search` for each target."""
@@ -195,7 +201,7 @@ def span(targets: np.ndarray, width: int) -> np.ndarray:
 
 
 class PremultipliedScorer:
-    """Exact search with weights fixed beforehand: one projected fp32 vector per event, packed.
+    """Exact search with weights fixed beforehand: one projected fp32 vector per distinct pair, packed.
 
     Args:
         vectors: the catalogue's and the queries' vectors.
@@ -207,27 +213,29 @@ class PremultipliedScorer:
         self.spec, self.layout = "fused,exact", "packed"
         self.bytes_per_event = 4.0 * basis.shape[1]
         self.basis = basis
-        item, query, inverse = events.distinct
-        self._packed = np.ascontiguousarray((pair_vectors(vectors, item, query) @ basis)[inverse])  # (L, r)
-        self._unsearched = ~(vectors.query_present[events.query] & (events.query != PAD))
+        self.distinct = events.distinct
+        item, query = self.distinct.item, self.distinct.query
+        self._packed = pair_vectors(vectors, item, query) @ basis  # (P, r)
+        self._unsearched = ~(vectors.query_present[query] & (query != PAD))
         self._mixed = bool(self._unsearched.any())
 
-    def scores(self, target: Folded) -> np.ndarray:
-        """Scores (H, L) of one target that was folded with the fixed weights."""
-        u = target.u.reshape(len(target.u), -1)
-        out = (u @ self.basis) @ self._packed.T
-        if self._mixed:
-            out[:, self._unsearched] *= np.float32(target.item_scale_without_query)
-        return out
-
-    def search(self, target: Folded, keep: int) -> Kept:
-        """Keep the best events of each head."""
-        return top_k(self.scores(target), keep)
-
-    def search_batch(self, targets: Sequence[Folded], keep: int) -> list[Kept]:
-        """`search` for all targets in one product."""
+    def _scores_of_all(self, targets: Sequence[Folded]) -> np.ndarray:
+        """Scores (R, P) of the distinct pairs, for all targets and heads in one product."""
         rows, scale = stack(targets)
         out = (rows.reshape(len(rows), -1) @ self.basis) @ self._packed.T
         if self._mixed:
             out[:, self._unsearched] *= scale[:, None]
-        return split_heads(top_k(out, keep), targets)
+        return out
+
+    def scores(self, target: Folded) -> np.ndarray:
+        """Scores (H, L) of one target that was folded with the fixed weights."""
+        return self._scores_of_all([target])[:, self.distinct.pair_of]
+
+    def search(self, target: Folded, keep: int) -> Kept:
+        """Keep the best events of each head."""
+        return self.search_batch([target], keep)[0]
+
+    def search_batch(self, targets: Sequence[Folded], keep: int) -> list[Kept]:
+        """`search` for all targets in one product."""
+        best = top_k(self._scores_of_all(targets), keep)
+        return split_heads(self.distinct.spread(best.events, best.scores, keep), targets)

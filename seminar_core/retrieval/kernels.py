@@ -60,13 +60,10 @@ def gathered_products(table: np.ndarray, places: np.ndarray, u: np.ndarray, out:
         u: (W,) float32.
         out: (n,) float32, overwritten.
     """
-    last, total = -1, np.float32(0)
     for i in range(len(places)):
-        if places[i] != last:  # a shortlist holds an item's repetitions next to each other
-            last, total = places[i], np.float32(0)
-            row = table[last]
-            for w in range(len(u)):
-                total += row[w] * u[w]
+        row, total = table[places[i]], np.float32(0)
+        for w in range(len(u)):
+            total += row[w] * u[w]
         out[i] = total
 
 
@@ -153,30 +150,66 @@ def settle(scores: np.ndarray, places: np.ndarray, events: np.ndarray, constants
 
 
 @numba.njit(cache=True, nogil=True)
-def combine_by_id(
-    items: np.ndarray,
-    queries: np.ndarray,
-    absent: np.ndarray,
-    item_at: np.ndarray,
-    query_at: np.ndarray,
-    scale: np.ndarray,
-    out: np.ndarray,
-) -> None:
-    """Event scores from item and query scores: out[r, l] = items + queries, or scale * items where there is no query.
+def group_events(pair_of: np.ndarray, starts: np.ndarray, events: np.ndarray) -> None:
+    """Lay out the events of a life pair by pair, newest first within one, by counting.
 
     Args:
-        items: (R, distinct items) float32.
-        queries: (R, distinct queries) float32.
-        absent: (distinct queries,) bool, true for "no query".
-        item_at, query_at: (L,) int32 places among the distinct ones.
-        scale: (R,) float32.
-        out: (R, L) float32, overwritten.
+        pair_of: (L,) int32 each event's pair.
+        starts: (P + 1,) int64 zeros, overwritten with where each pair's events begin.
+        events: (L,) int32, overwritten.
     """
-    for r in range(len(items)):
-        for l in range(len(item_at)):
-            score = items[r, item_at[l]]
-            query = query_at[l]
-            out[r, l] = scale[r] * score if absent[query] else score + queries[r, query]
+    for pair in pair_of:
+        starts[pair + 1] += 1
+    for pair in range(1, len(starts)):
+        starts[pair] += starts[pair - 1]
+    filled = starts.copy()
+    for event in range(len(pair_of) - 1, -1, -1):
+        pair = pair_of[event]
+        events[filled[pair]] = event
+        filled[pair] += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def spread_pairs(
+    pairs: np.ndarray,
+    values: np.ndarray,
+    starts: np.ndarray,
+    events: np.ndarray,
+    found: np.ndarray,
+    scores: np.ndarray,
+) -> None:
+    """The best events of each row of pairs: pair by pair, and event by event, newest first, among pairs that tie.
+
+    Args:
+        pairs: (R, n) int64, best first, ties to the higher pair, -1 behind the last.
+        values: (R, n) float32 their scores.
+        starts, events: see `group_events`.
+        found, scores: (R, K) int64 and float32, overwritten; -1 and minus infinity behind the last event.
+    """
+    count, keep = pairs.shape[1], found.shape[1]
+    front, end = np.empty(count, np.int64), np.empty(count, np.int64)
+    for r in range(len(pairs)):
+        filled = first = 0
+        while filled < keep and first < count and pairs[r, first] >= 0:
+            after = first  # the pairs from `first` to `after` tie; each has its events from `front` to `end`
+            while after < count and pairs[r, after] >= 0 and values[r, after] == values[r, first]:
+                front[after], end[after] = starts[pairs[r, after]], starts[pairs[r, after] + 1]
+                after += 1
+            while filled < keep and first < after:
+                at, last = front[first], end[first]
+                found[r, filled], scores[r, filled] = events[at], values[r, first]
+                filled += 1
+                at += 1
+                if at == last:
+                    first += 1
+                    continue
+                place = first  # the pair's next event takes its place among the fronts of the others
+                while place + 1 < after and events[front[place + 1]] > events[at]:
+                    front[place], end[place] = front[place + 1], end[place + 1]
+                    place += 1
+                front[place], end[place] = at, last
+        found[r, filled:] = -1
+        scores[r, filled:] = -np.inf
 
 
 @numba.njit(cache=True, nogil=True)

@@ -9,18 +9,21 @@ Retrieval's front door. Exact and approximate search differ in one argument:
     refined = make_scorer(books, vectors, events, shortlist=4)     # the scan keeps 4 K, exact scores order them
     kept = refined.search(Folded(u, scale), keep=50)               # Kept(events (H, K), scores (H, K))
 
-`LookupScorer` (look-up tables over codes) answers with every score, in either layout; `FastScanScorer` with the best
-events only. What was kept by the scan and lost by the refine stage is in `RefinedScorer.stages`.
+All of them score each distinct pair of the life once and spread the best pairs to their events. `LookupScorer` (look-up
+tables over codes) can answer with every score, `FastScanScorer` with the best only, both in either layout. A shortlist
+counts distinct pairs: on a life of repeats the newest events of a few items would fill it. What was kept by the
+scan and lost by the refine stage is in `RefinedScorer.stages`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
-from ..contracts import PAD, ChannelVectors, Folded, Kept
+from ..contracts import ChannelVectors, Folded, Kept
 from ..errors import ConfigError
 from .codebooks import Codebooks
 from .events import EventSet, stack
@@ -34,12 +37,17 @@ from .exact import (
     split_heads,
     top_k,
 )
-from .kernels import combine_by_id
-from .packed import PackedLife, pack, without_queries
+from .packed import PackedLife, pack
 from .rivals import TwoStageScorer
 from .spec import SHORTLIST_KINDS, parse
 
-LAYOUTS = ("packed", "shared")
+
+class CodeScorer(Protocol):
+    """What a search over codes offers a refine stage: the best distinct pairs of stacked targets."""
+
+    def best_pairs(
+        self, rows: np.ndarray, scale: np.ndarray, keep: int, *, order: bool = True
+    ) -> tuple[np.ndarray, np.ndarray]: ...
 
 
 class LookupScorer:
@@ -49,65 +57,32 @@ class LookupScorer:
         codebooks: of the run.
         vectors: the run's vectors, for codes of pairs that were not encoded beforehand.
         events: the life.
-        layout: `packed` (a code per event) or `shared` (item and query codes looked up by id).
+        layout: `packed` (a code per pair) or `shared` (item and query codes looked up by id).
     """
 
     def __init__(self, codebooks: Codebooks, vectors: ChannelVectors, events: EventSet, layout: str = "packed"):
-        if layout not in LAYOUTS:
-            raise ConfigError(f"layout {layout!r} is not known; known: {', '.join(LAYOUTS)}", hint="choose one of them")
         self.spec, self.layout = str(codebooks.spec), layout
-        self.codebooks, self.events = codebooks, events
-        self.bytes_per_event = codebooks.bytes_per_event
-        self._life = pack(codebooks, vectors, events) if layout == "packed" else None
-        if layout == "shared":
-            self.bytes_per_event = 8.0  # an item id and a query id; the codes stay with the catalogue
-            self._share(vectors)
-
-    def _share(self, vectors: ChannelVectors) -> None:
-        """Look up the codes of the life's distinct items and queries; events keep two int32 places among them."""
-        item, query = self.codebooks.parts["item"], self.codebooks.parts.get("query")
-        items, item_at = np.unique(self.events.item, return_inverse=True)
-        queries, query_at = np.unique(self.events.query, return_inverse=True)
-        self._item_at, self._query_at = item_at.astype(np.int32), query_at.astype(np.int32)
-        self._items = item.columns(self.codebooks.codes["item"][items])
-        self._absent = ~(vectors.query_present[queries] & (queries != PAD))
-        self._queries = None
-        if not self._absent.all():
-            if query is None:
-                raise without_queries()
-            self._queries = query.columns(self.codebooks.codes["query"][queries])
-
-    def scores_of_rows(self, rows: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """Approximate scores (R, L) of stacked targets (R, M, D)."""
-        if self._life is None:
-            return self._shared_scores(rows, scale)
-        out = np.empty((len(rows), self._life.length), np.float32)
-        for group in self._life.groups:
-            out[:, group.events] = group.part.scan(group.columns, *group.tables(rows, scale))
-        return out
-
-    def _shared_scores(self, rows: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """Item scores and query scores, each with its constant added back, combined by id."""
-        item, query = self.codebooks.parts["item"], self.codebooks.parts.get("query")
-        of_items = item.scan(self._items, *item.tables(rows))
-        of_queries = np.zeros((len(rows), len(self._absent)), np.float32)
-        if self._queries is not None and query is not None:
-            of_queries = query.scan(self._queries, *query.tables(rows))
-        out = np.empty((len(rows), len(self.events)), np.float32)
-        combine_by_id(of_items, of_queries, self._absent, self._item_at, self._query_at, scale, out)
-        return out
+        self.life = pack(codebooks, vectors, events, layout)
+        self.bytes_per_event = self.life.bytes_per_event
 
     def scores(self, target: Folded) -> np.ndarray:
         """Approximate scores (H, L) of one target."""
-        return self.scores_of_rows(*stack([target]))
+        return self.life.scores(*stack([target]))[:, self.life.distinct.pair_of]
+
+    def best_pairs(
+        self, rows: np.ndarray, scale: np.ndarray, keep: int, *, order: bool = True
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The best distinct pairs (R, min(K, P)) and their scores, always best first."""
+        best, count = top_k(self.life.scores(rows, scale), keep), min(keep, len(self.life.distinct))
+        return best.events[:, :count], best.scores[:, :count]
 
     def search(self, target: Folded, keep: int) -> Kept:
         """Keep the best events of each head."""
-        return top_k(self.scores(target), keep)
+        return self.search_batch([target], keep)[0]
 
     def search_batch(self, targets: Sequence[Folded], keep: int) -> list[Kept]:
         """`search` for all targets and heads in one pass."""
-        return split_heads(top_k(self.scores_of_rows(*stack(targets)), keep), targets)
+        return _best_events(self, self.life, targets, keep)
 
 
 class FastScanScorer:
@@ -118,19 +93,9 @@ class FastScanScorer:
             raise ConfigError(
                 f"{life.codebooks.spec} has no 4-bit FastScan codes", hint="add `fs`, as in QC64,RQ32x4fs"
             )
-        self.spec, self.layout = str(life.codebooks.spec), "packed"
-        self.bytes_per_event = life.codebooks.bytes_per_event
-        self.life = life
-
-    def found_rows(self, rows: np.ndarray, scale: np.ndarray, keep: int, *, order: bool = True) -> Kept:
-        """The best `keep` events of every group (R, n) and their scores; `order`: each group's best first."""
-        check_keep(keep)
-        found = [group.scan(rows, scale, keep, order=order) for group in self.life.groups]
-        if len(found) == 1:
-            return Kept(*found[0])
-        if not found:
-            return Kept(np.empty((len(rows), 0), np.int64), np.empty((len(rows), 0), np.float32))
-        return Kept(np.concatenate([events for events, _ in found], 1), np.concatenate([s for _, s in found], 1))
+        self.spec, self.layout = str(life.codebooks.spec), life.layout
+        self.bytes_per_event = life.bytes_per_event
+        self.life, self.best_pairs = life, life.best_pairs
 
     def search(self, target: Folded, keep: int) -> Kept:
         """Keep the best events of each head."""
@@ -138,14 +103,17 @@ class FastScanScorer:
 
     def search_batch(self, targets: Sequence[Folded], keep: int) -> list[Kept]:
         """`search` for all targets and heads in one pass."""
-        found = self.found_rows(*stack(targets), keep)
-        if found.events.shape[1] != keep or len(self.life.groups) != 1:
-            found = best_of(found.scores, found.events, keep)
-        return split_heads(found, targets)
+        return _best_events(self, self.life, targets, keep)
+
+
+def _best_events(scorer: CodeScorer, life: PackedLife, targets: Sequence[Folded], keep: int) -> list[Kept]:
+    """The best events of each target and head, from the best pairs."""
+    check_keep(keep)
+    return split_heads(life.distinct.spread(*scorer.best_pairs(*stack(targets), keep), keep), targets)
 
 
 class RefinedScorer:
-    """Two stages: a scan keeps `shortlist` x K events, exact scores order them and keep K."""
+    """Two stages: a scan keeps `shortlist` x K distinct pairs, exact scores order them and keep K events."""
 
     def __init__(self, first: Scorer, exact: ExactScorer, shortlist: float):
         if shortlist < 1:
@@ -155,25 +123,33 @@ class RefinedScorer:
         self.refine_bytes_per_event = exact.bytes_per_event
         self.first, self.exact, self.shortlist = first, exact, shortlist
 
-    def stages(self, targets: Sequence[Folded], keep: int) -> list[tuple[Kept, Kept]]:
-        """What the scan kept (shortlist x K per head) and what the refine stage kept of it (K per head)."""
-        check_keep(keep)
-        scanned = self.first.search_batch(targets, self._wanted(keep))
+    def stages(self, targets: Sequence[Folded], keep: int) -> list[tuple[list[np.ndarray], Kept]]:
+        """What the scan kept: all events of each head's shortlist, oldest first; and the K that refining kept of it."""
+        distinct = self.exact.distinct
         return [
-            (first, self.refine([row[row >= 0] for row in first.events], target, keep))
-            for first, target in zip(scanned, targets, strict=True)
+            ([distinct.events_of(pairs) for pairs in shortlists], self.refine(shortlists, target, keep))
+            for shortlists, target in zip(self.shortlists(targets, keep), targets, strict=True)
         ]
 
-    def _wanted(self, keep: int) -> int:
-        return math.ceil(self.shortlist * keep)
-
-    def refine(self, candidates: Sequence[np.ndarray], target: Folded, keep: int) -> Kept:
-        """Keep the best of each head's candidates (n,) by exact scores."""
-        scale = target.item_scale_without_query
-        found = [
-            best_of(self.exact.scores_of(u, scale, events)[None], events[None], keep)
-            for u, events in zip(target.u, candidates, strict=True)
+    def shortlists(self, targets: Sequence[Folded], keep: int) -> list[list[np.ndarray]]:
+        """The distinct pairs (n,) that the first stage keeps, in no order, by target and head."""
+        check_keep(keep)
+        wanted = math.ceil(self.shortlist * keep)
+        if isinstance(self.first, LookupScorer | FastScanScorer):
+            rows = iter(self.first.best_pairs(*stack(targets), wanted, order=False)[0])
+            return [[next(rows) for _ in target.u] for target in targets]
+        pair_of = self.exact.distinct.pair_of
+        return [
+            [np.unique(pair_of[row[row >= 0]]) for row in kept.events]
+            for kept in self.first.search_batch(targets, wanted)
         ]
+
+    def refine(self, shortlists: Sequence[np.ndarray], target: Folded, keep: int) -> Kept:
+        """Keep the best events of each head's distinct pairs (n,) by exact scores."""
+        scale, found = target.item_scale_without_query, []
+        for u, pairs in zip(target.u, shortlists, strict=True):
+            best = best_of(self.exact.scores_of_pairs(u, scale, pairs)[None], pairs[None], min(keep, len(pairs)))
+            found.append(self.exact.distinct.spread(best.events, best.scores, keep))
         if len(found) == 1:
             return found[0]
         return Kept(np.concatenate([one.events for one in found]), np.concatenate([one.scores for one in found]))
@@ -184,11 +160,8 @@ class RefinedScorer:
 
     def search_batch(self, targets: Sequence[Folded], keep: int) -> list[Kept]:
         """`search` for all targets."""
-        if not isinstance(self.first, FastScanScorer) or len(self.first.life.groups) != 1:
-            return [refined for _, refined in self.stages(targets, keep)]
-        found = self.first.found_rows(*stack(targets), self._wanted(keep), order=False).events
-        rows = iter(found)
-        return [self.refine([next(rows) for _ in target.u], target, keep) for target in targets]
+        found = self.shortlists(targets, keep)
+        return [self.refine(pairs, target, keep) for pairs, target in zip(found, targets, strict=True)]
 
 
 def make_scorer(
@@ -207,7 +180,7 @@ def make_scorer(
         vectors: the run's vectors.
         events: the life.
         shortlist: None = one stage; F = the first stage keeps F x K and exact scores order them.
-        layout: of the codes; FastScan needs `packed`, in `shared` its codes are scanned with look-up tables.
+        layout: of the codes: `packed` (a pair's own) or `shared` (its item's and its query's, by id).
         targets: (T, H, M, D) folded training targets, needed by `fused,exact` alone.
 
     Raises:
@@ -218,8 +191,8 @@ def make_scorer(
     exact = ExactScorer(vectors, events)
     if isinstance(index, Codebooks):
         index.check(vectors)
-        if index.spec.fastscan and layout == "packed":
-            first = FastScanScorer(pack(index, vectors, events))
+        if index.spec.fastscan:
+            first = FastScanScorer(pack(index, vectors, events, layout))
         else:
             first = LookupScorer(index, vectors, events, layout)
     else:

@@ -34,20 +34,20 @@ class TorchLookup:
         self.spec, self.layout = str(codebooks.spec), "packed"
         self.bytes_per_event = codebooks.bytes_per_event
         self.device = torch.device(device)
-        self.length = len(events)
+        self.distinct = events.distinct
         self._groups: list[tuple[Group, torch.Tensor, torch.Tensor]] = []
         for group in pack(codebooks, vectors, events).groups:
-            codes = group.columns.astype(np.float32 if isinstance(group.part.coder, Scalar) else np.int64)
-            places = torch.from_numpy(group.events.copy())
+            codes = group.columns.astype(np.float32 if isinstance(group.parts[0].coder, Scalar) else np.int64)
+            places = torch.from_numpy(group.pairs.copy())
             self._groups.append((group, torch.from_numpy(codes).to(self.device), places.to(self.device)))
 
-    def scores_of_rows(self, rows: np.ndarray, scale: np.ndarray) -> torch.Tensor:
-        """Approximate scores (R, L) of stacked targets (R, M, D), on the device."""
-        out = torch.empty((len(rows), self.length), dtype=torch.float32, device=self.device)
+    def scores_of_pairs(self, rows: np.ndarray, scale: np.ndarray) -> torch.Tensor:
+        """Approximate scores (R, P) of the distinct pairs for stacked targets (R, M, D), on the device."""
+        out = torch.empty((len(rows), len(self.distinct)), dtype=torch.float32, device=self.device)
         for group, codes, places in self._groups:
             tables, constants = (torch.from_numpy(np.ascontiguousarray(a)) for a in group.tables(rows, scale))
             tables, constants = tables.float().to(self.device), constants.float().to(self.device)
-            if isinstance(group.part.coder, Scalar):
+            if isinstance(group.parts[0].coder, Scalar):
                 sums = tables @ codes.T
             else:
                 sums = torch.zeros((len(rows), codes.shape[1]), dtype=torch.float32, device=self.device)
@@ -62,8 +62,8 @@ class TorchLookup:
 
     def search_batch(self, targets: Sequence[Folded], keep: int) -> list[Kept]:
         """`search` for all targets and heads in one pass."""
-        events, scores = top_k_torch(self.scores_of_rows(*stack(targets)), keep)
-        return split_heads(Kept(events.cpu().numpy(), scores.cpu().numpy()), targets)
+        pairs, scores = top_k_torch(self.scores_of_pairs(*stack(targets)), keep)
+        return split_heads(self.distinct.spread(pairs.cpu().numpy(), scores.cpu().numpy(), keep), targets)
 
 
 def top_k_torch(scores: torch.Tensor, keep: int) -> tuple[torch.Tensor, torch.Tensor]:

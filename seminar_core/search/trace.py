@@ -16,7 +16,6 @@ import numpy as np
 
 from ..contracts import CHANNELS, Folded, Kept
 from ..errors import ConfigError, UnknownNameError
-from ..retrieval.codebooks import Codebooks
 from ..retrieval.events import EventSet
 from ..retrieval.exact import ExactScorer, Scorer, top_k
 from ..retrieval.search import FastScanScorer, LookupScorer, RefinedScorer
@@ -41,7 +40,7 @@ class Question:
         at: event before whose time the life is visible, or "end"; None = the person's last event.
         k: events kept per head; None = the run's own K.
         spec: of the approximation.
-        shortlist: the scan keeps this many times K and exact scores order them; 0 = one stage.
+        shortlist: the scan keeps this many times K distinct pairs and exact scores order them; 0 = one stage.
         weights: of Q, A, T, I on both sides; None = the run's own.
         mask: channels with weight zero.
         hide_from_s, hide_to_s: events within this period (both ends included) are left out; None = open end.
@@ -242,12 +241,12 @@ def trace(study: Study, question: Question, *, timed: bool = True) -> Trace:
     )
     own = _own_scores(study, scorer, events, folded, (kept, found))
     second = side(found, own, _latency(search) if timed and search else None)
-    where = None if scanned is None else [at.positions[np.sort(row[row >= 0])] for row in scanned.events]
+    where = None if scanned is None else [at.positions[row] for row in scanned]
     near = {} if own is None else _by_event(at.positions, own)
     return Trace(question, at, item, query, folded, used, first, second, where, scores, size, near)
 
 
-Found = tuple[Kept, Scorer | None, Kept | None, Callable[[], object] | None, float | None]
+Found = tuple[Kept, Scorer | None, list[np.ndarray] | None, Callable[[], object] | None, float | None]
 
 
 def _approximate(
@@ -288,13 +287,9 @@ def _own_scores(
     study: Study, scorer: Scorer | None, events: EventSet, folded: Folded, sides: tuple[Kept, Kept]
 ) -> np.ndarray | None:
     """Approximate scores (H, L) of every event that either side kept, NaN elsewhere; None without codes."""
-    books: Codebooks | None = None
-    if isinstance(scorer, FastScanScorer):
-        books = scorer.life.codebooks
-    elif isinstance(scorer, LookupScorer):
-        books = scorer.codebooks
-    if books is None:
+    if not isinstance(scorer, FastScanScorer | LookupScorer):
         return None
+    books = scorer.life.codebooks
     union = np.unique(np.concatenate([side.events[side.events >= 0] for side in sides]))
     part = EventSet(events.item[union], events.query[union])
     out = np.full((len(folded.u), len(events)), np.nan, np.float32)

@@ -19,6 +19,8 @@ KEYS = {
     "recall@100",
     "attention_mass",
     "speedup_over_exact",
+    "speedup_over_distinct_exact",
+    "scanned",
 }
 
 
@@ -27,10 +29,15 @@ def by_name(rows: list[dict], stage: str, layout: str = "packed") -> dict[str, d
 
 
 @pytest.fixture(scope="module")
-def rows() -> list[dict]:
+def bench() -> Bench:
     one = {1_000: 1}
     size = Size(2_500, 600, (MAIN, "SymPQ16x8", "fused,SQ8"), one, {1_000: 4}, one)
-    found, batch = Bench(size, lambda done, total, message: None).measure(1_000)
+    return Bench(size, lambda done, total, message: None)
+
+
+@pytest.fixture(scope="module")
+def rows(bench) -> list[dict]:
+    found, batch = bench.measure(1_000)
     assert batch == []
     return found
 
@@ -44,7 +51,7 @@ def test_every_row_has_every_key(rows):
 
 def test_every_method_has_its_rows(rows):
     assert set(by_name(rows, "scan")) == {"fused,exact", "exact", MAIN, "SymPQ16x8", "fused,SQ8"}
-    assert set(by_name(rows, "scan", "shared")) == {"exact", MAIN}
+    assert set(by_name(rows, "scan", "shared")) == {"fused,exact", "exact", MAIN}
     assert set(by_name(rows, "refine")) == {MAIN, "SymPQ16x8", "fused,SQ8", "HNSW16", "LSH128"}
 
 
@@ -56,10 +63,20 @@ def test_refining_never_loses_and_query_aware_codes_beat_the_symmetric_scheme(ro
 
 
 def test_speed_is_told_against_the_fastest_exact_search(rows):
-    exact = by_name(rows, "scan")["fused,exact"]
+    exact, over_pairs = by_name(rows, "scan")["fused,exact"], by_name(rows, "scan", "shared")["fused,exact"]
+    assert over_pairs["scanned"] < exact["scanned"] == 1_000
     assert exact["speedup_over_exact"] == pytest.approx(1) and exact["bytes_per_event"] == 256
     for row in rows:
         assert row["speedup_over_exact"] == pytest.approx(exact["latency_us"] / row["latency_us"])
+        assert row["speedup_over_distinct_exact"] == pytest.approx(over_pairs["latency_us"] / row["latency_us"])
+
+
+def test_lives_without_repeats_are_measured_in_both_layouts(bench):
+    found = bench.without_repeats(1_000, rounds=1, each=4)
+    assert {(row["layout"], row["stage"]) for row in found} == {
+        (a, b) for a in ("packed", "shared") for b in ("scan", "refine")
+    }
+    assert all(row["length"] == 1_000 and row["speedup_over_exact"] > 0 and row["recall@100"] > 0.6 for row in found)
 
 
 def test_the_fastest_way_counts():

@@ -16,7 +16,7 @@ from seminar_core.retrieval.exact import ExactScorer, Scorer, top_k
 from seminar_core.retrieval.packed import pack, pack_fastscan
 from seminar_core.retrieval.search import FastScanScorer, LookupScorer, RefinedScorer, make_scorer
 from seminar_core.retrieval.torch_lookup import TorchLookup, top_k_torch
-from tests.retrieval.retrieval_worlds import life, target, targets, vectors
+from tests.retrieval.retrieval_worlds import life, naive_top, target, targets, vectors
 
 SPECS = ("QC16,RQ8x4fs", "QC16,RQ4x8", "QC16,OPQ,PQ8x4fs", "PQ8x8", "SQ8", "VQ16", "SymPQ8x4")
 
@@ -66,7 +66,9 @@ def test_shared_scores_are_item_scores_plus_query_scores_by_id(world, all_books,
     expected = np.where(events.query > 0, of_items + of_queries, 2.0 * of_items)
     scorer = LookupScorer(books, world, events, "shared")
     np.testing.assert_allclose(scorer.scores(asked), expected, atol=2e-3)
-    assert scorer.bytes_per_event == 8 and scorer.layout == "shared"
+    bits = 8 if spec == "SQ8" else books.spec.bits
+    one_code_each = books.codes["item"].shape[1] + books.codes["query"].shape[1]
+    assert scorer.bytes_per_event == bits * one_code_each / 8 and scorer.layout == "shared"
 
 
 @pytest.mark.parametrize("searched", [0.0, 1.0])
@@ -157,6 +159,58 @@ def test_more_than_the_life_keeps_all(world, all_books, spec, length, layout):
         assert (kept.events[:, length:] == -1).all() and np.isneginf(kept.scores[:, length:]).all()
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    items=st.integers(1, 9),
+    length=st.integers(0, 80),
+    keep=st.integers(1, 40),
+    shortlist=st.sampled_from([None, 1, 3]),
+    name=st.sampled_from(["QC16,RQ8x4fs", "PQ8x8", "SQ8", "exact"]),
+    layout=st.sampled_from(["packed", "shared"]),
+    seed=st.integers(0, 99),
+)
+def test_kept_events_of_repeated_pairs_are_those_that_sorting_every_event_keeps(
+    world, all_books, items, length, keep, shortlist, name, layout, seed
+):
+    """Naive oracle: each event gets its pair's score, everything is sorted; a shortlist is F * K distinct pairs."""
+    rng = np.random.default_rng(seed)
+    events = EventSet(rng.integers(1, items + 1, length).astype(np.int32), rng.integers(0, 3, length).astype(np.int32))
+    asked = target(world, seed=seed)
+    scorer = make_scorer(all_books.get(name, name), world, events, layout=layout, shortlist=shortlist)
+    exact = ExactScorer(world, events).scores(asked)
+    pairs = list(zip(events.item.tolist(), events.query.tolist(), strict=True))
+    found = scorer.search(asked, keep)
+    if shortlist and isinstance(scorer, RefinedScorer):
+        on_list, best = scorer.stages([asked], keep)[0]
+        assert (best.events == found.events).all() and (best.scores == found.scores).all()
+        own = np.full(exact.shape, -np.inf)
+        for head, row in enumerate(on_list):
+            listed = {pairs[event] for event in row}
+            assert len(listed) == min(shortlist * keep, len(set(pairs)))
+            own[head] = [exact[head, l] if pair in listed else -np.inf for l, pair in enumerate(pairs)]
+    elif name == "QC16,RQ8x4fs":  # FastScan rounds: take its own scores, of a search that keeps every event
+        every = scorer.search(asked, max(length, 1))
+        own = np.zeros(exact.shape)
+        for head in range(len(own)):
+            own[head, every.events[head][:length]] = every.scores[head][:length]
+    else:
+        own = scorer.scores(asked)
+    for head, row in enumerate(own):
+        best = [event for event in naive_top(row, keep) if row[event] > -np.inf]
+        assert found.events[head].tolist() == best + [-1] * (keep - len(best))
+        assert found.scores[head][: len(best)].tolist() == row[best].tolist()
+        assert np.isneginf(found.scores[head][len(best) :]).all()
+
+
+def test_a_shortlist_of_repeats_holds_distinct_pairs(world, all_books):
+    """100 events of one item no longer push the second best item off a shortlist of 20."""
+    item = np.concatenate([np.arange(1, 61), np.full(500, 7)]).astype(np.int32)
+    events = EventSet(item, np.zeros(560, np.int32))
+    refined = make_scorer(all_books["QC16,RQ8x4fs"], world, events, shortlist=4)
+    scanned, _ = refined.stages([target(world)], 5)[0]
+    assert [len(np.unique(item[row])) for row in scanned] == [20, 20]
+
+
 def test_fastscan_scores_are_table_sums_to_a_byte_per_entry():
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 16, (300, 8)).astype(np.uint8)
@@ -188,8 +242,9 @@ def test_stages_show_the_shortlist_and_what_was_kept_of_it(world, all_books, eve
     scorer = make_scorer(all_books["PQ8x8"], world, events, shortlist=3)
     assert isinstance(scorer, RefinedScorer)
     scanned, refined = scorer.stages([target(world)], 10)[0]
-    assert scanned.events.shape == (2, 30) and refined.events.shape == (2, 10)
-    assert all(np.isin(b, a).all() for a, b in zip(scanned.events, refined.events, strict=True))
+    assert [len(np.unique(events.distinct.pair_of[row])) for row in scanned] == [30, 30]  # distinct pairs
+    assert all((np.diff(row) > 0).all() for row in scanned) and refined.events.shape == (2, 10)
+    assert all(np.isin(b, a).all() for a, b in zip(scanned, refined.events, strict=True))
     assert (refined.events == scorer.search(target(world), 10).events).all()
 
 
@@ -225,10 +280,20 @@ def test_codebooks_without_queries_refuse_a_life_with_queries(world, events):
         LookupScorer(books, world, events, "shared")
 
 
-def test_an_event_of_the_shared_layout_costs_eight_bytes(world, all_books):
-    scorer = LookupScorer(all_books["PQ8x8"], world, life(world, 1_000), "shared")
-    per_event = [a for a in vars(scorer).values() if isinstance(a, np.ndarray) and len(a) == 1_000]
-    assert sum(a.nbytes for a in per_event) == 8 * 1_000
+def test_an_event_costs_eight_bytes_beside_its_ids_and_codes_belong_to_pairs(world, all_books):
+    events = life(world, 10_000)
+    per_event = [a for a in vars(events.distinct).values() if len(a) == len(events)]
+    assert sum(a.nbytes for a in per_event) == 8 * len(events)
+    for layout in ("packed", "shared"):
+        groups = pack(all_books["PQ8x8"], world, events, layout).groups
+        assert sum(len(group.codes) for group in groups) == len(events.distinct) < 1_300
+
+
+def test_the_shared_layout_needs_no_codes_of_pairs(world, events):
+    books = train_codebooks("QC16,RQ8x4fs", world, targets(world), only=("item", "query"))
+    found = make_scorer(books, world, events, layout="shared").search(target(world), 20)
+    slow = LookupScorer(books, world, events, "shared").search(target(world), 20)
+    assert np.mean([np.isin(a, b).mean() for a, b in zip(found.events, slow.events, strict=True)]) > 0.9
 
 
 def test_scorers_refuse_what_they_cannot_do(world, all_books, events):
@@ -266,8 +331,8 @@ def test_the_torch_look_up_keeps_what_the_cpu_keeps(world, all_books, spec, devi
 def test_scalar_codes_agree_on_torch_to_rounding(world, all_books, events, device):
     cpu = LookupScorer(all_books["SQ8"], world, events).scores(target(world))
     rows, scale = target(world).u, np.full(2, 2.0, np.float32)
-    found = TorchLookup(all_books["SQ8"], world, events, device).scores_of_rows(rows, scale)
-    np.testing.assert_allclose(found.cpu().numpy(), cpu, atol=1e-3)
+    found = TorchLookup(all_books["SQ8"], world, events, device).scores_of_pairs(rows, scale)
+    np.testing.assert_allclose(found.cpu().numpy()[:, events.distinct.pair_of], cpu, atol=1e-3)
 
 
 @settings(max_examples=50, deadline=None)
