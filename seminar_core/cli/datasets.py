@@ -48,8 +48,8 @@ def import_(
     time_format: Annotated[str | None, typer.Option("--time-format", help="As strptime: %m/%d/%Y %H:%M.")] = None,
 ) -> dict[str, Any]:
     """Import a data set."""
-    from ..data.hints import make_hints
-    from ..data.importers import IMPORTERS
+    from ..data.hints import make_hints, refuse_hints
+    from ..data.importers import IMPORTERS, import_table
     from ..data.importers.auto import recognised
 
     because: dict[str, Any] = {}
@@ -67,7 +67,10 @@ def import_(
         time_unit=time_unit,
         time_format=time_format,
     )
-    return because | IMPORTERS[format](workspace, path, name, rejected, report_progress(), told)
+    if format == "table":
+        return because | import_table(workspace, path, name, rejected, report_progress(), told)
+    refuse_hints(told, format)
+    return because | IMPORTERS[format](workspace, path, name, rejected, report_progress())
 
 
 def datasets(workspace: Workspace) -> dict[str, Any]:

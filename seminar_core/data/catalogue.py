@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from ..errors import InvalidDataError, MissingColumnError, UnsafePathError
 from .event_source import WHITE, id_sql
-from .hints import Hints
+from .hints import EVENT_COLUMNS, ITEM_COLUMNS, Hints
 from .pictures import write_pictures
 from .scratch import identifier, reading
 from .table_files import open_table
@@ -27,7 +27,6 @@ from .text_tables import PROBLEM
 from .vocabulary import first_value_rows, natural_order, value_table
 
 TEXTS = ("title", "description")
-ITEM_COLUMNS = ("item", *TEXTS, "category", "image")
 SEPARATOR = "|"
 
 Pictures = Callable[[], Iterator[tuple[int, bytes]]]
@@ -86,14 +85,18 @@ def with_items_of_events(catalogue: Catalogue | None, item_ids: Iterable[str]) -
 def read_items(
     connection: duckdb.DuckDBPyConnection, path: Path, scratch: Path, hints: Hints | None = None
 ) -> Catalogue:
-    """Read an items file of the `table` format; of the hints those on text and the column `item` apply.
+    """Read an items file of the `table` format.
+
+    It always has a header. Of the hints those on text and columns apply; a column that items and events both have may
+    be told of the events alone.
 
     Raises:
         MissingColumnError: there is no column `item`.
         CorruptFileError: the file cannot be read.
         UnsafePathError: a picture's path leaves the folder.
     """
-    table = open_table(connection, path, scratch, ITEM_COLUMNS, hints)
+    hints = replace(hints or Hints(), header=True)
+    table = open_table(connection, path, scratch, ITEM_COLUMNS, hints, may_lack=EVENT_COLUMNS)
     header, sql = table.header, table.sql
     if "item" not in header:
         raise MissingColumnError(

@@ -16,14 +16,13 @@ from pathlib import Path
 import duckdb
 
 from ..errors import EmptyDataError, InvalidDataError, MissingColumnError, MissingFileError
-from .hints import UNITS, Hints
+from .hints import EVENT_COLUMNS, UNITS, Hints
 from .scratch import identifier, literal, reading
 from .table_files import Table, open_table
 from .text_tables import PROBLEM
 
 LATEST_TIME_S = 4_102_444_800  # 2100-01-01: later is almost always milliseconds
-REQUIRED = ("person", "time", "item")
-OPTIONAL = ("query", "action", "label")
+REQUIRED, OPTIONAL = EVENT_COLUMNS[:3], EVENT_COLUMNS[3:]
 INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 NUMBERS = (*INTEGERS, *("U" + name for name in INTEGERS), "FLOAT", "DOUBLE", "DECIMAL")
 TIMES = (*NUMBERS, "VARCHAR", "TIMESTAMP", "DATE")

@@ -1,6 +1,7 @@
 """What a person may say about a table that is not written as the format asks: flags of `import`, or a small TOML.
 
-Data, import. Each hint overrides a guess; the report names what was guessed or told.
+Data, import. Each hint overrides a guess; the report names what was guessed or told. Hints are of the `table` format
+alone: the public formats are written as published.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any
 
 from ..errors import ConfigError, CorruptFileError, MissingFileError
 
+EVENT_COLUMNS = ("person", "time", "item", "query", "action", "label")
+ITEM_COLUMNS = ("item", "title", "description", "category", "image")
 UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
 
@@ -42,6 +45,13 @@ class Hints:
     time_format: str | None = None
 
     def __post_init__(self) -> None:
+        self._check_types()
+        known = dict.fromkeys((*EVENT_COLUMNS, *ITEM_COLUMNS))
+        for name in self.columns:
+            if name not in known:
+                raise ConfigError(
+                    f"column {name!r} is none that an event or an item has", hint=f"these are {', '.join(known)}"
+                )
         if self.delimiter is not None and len(self.delimiter) != 1:
             raise ConfigError(
                 f"delimiter {self.delimiter!r} is not one character", hint="give one, or tab, comma, semicolon, pipe"
@@ -57,6 +67,34 @@ class Hints:
             raise ConfigError(f"time unit {self.time_unit!r} is not known", hint=f"one of {', '.join(UNITS)}")
         if self.time_format is not None and "%" not in self.time_format:
             raise ConfigError(f"time format {self.time_format!r} has no %", hint="for instance %m/%d/%Y %H:%M")
+
+    def _check_types(self) -> None:
+        """Raise for a hint that is no text, or a header that is neither true nor false."""
+        if not isinstance(self.header, bool):
+            raise ConfigError(f"header {self.header!r} is neither true nor false", hint="write header = false")
+        if not isinstance(self.columns, Mapping):
+            raise ConfigError(
+                f"columns {self.columns!r} is no table of names", hint='write [columns] and below it person = "userId"'
+            )
+        told = {name: getattr(self, name) for name in ("delimiter", "encoding", "time_unit", "time_format")}
+        told |= {f"column {ours}": theirs for ours, theirs in self.columns.items()}
+        for name, value in told.items():
+            if not (isinstance(value, str) or (value is None and not name.startswith("column "))):
+                raise ConfigError(f"{name} {value!r} is no text", hint="put it into quotes, also where it is a number")
+
+
+def refuse_hints(hints: Hints, kind: str) -> None:
+    """Raise where something was said about the files of a format that is read as published.
+
+    Raises:
+        ConfigError: naming the hints.
+    """
+    told = [f.name for f in fields(Hints) if getattr(hints, f.name) != getattr(Hints(), f.name)]
+    if told:
+        raise ConfigError(
+            f"format {kind} takes no hints, and {', '.join(told)} was given",
+            hint="leave them out: only files of the format `table` may be written in other ways",
+        )
 
 
 def column_pairs(words: Iterable[str]) -> dict[str, str]:
@@ -98,10 +136,9 @@ def make_hints(file: Path | None = None, columns: Iterable[str] = (), **told: An
     """Hints from a file and from flags, the flags first; None stands for a flag that was not given."""
     values = {} if file is None else read_hints(file)
     values |= {name: value for name, value in told.items() if value is not None}
-    values["columns"] = {**values.get("columns", {}), **column_pairs(columns)}
+    given = values.get("columns", {})
+    if isinstance(given, Mapping):
+        values["columns"] = {**given, **column_pairs(columns)}
     if isinstance(values.get("delimiter"), str):
         values["delimiter"] = DELIMITERS.get(values["delimiter"].lower(), values["delimiter"])
-    try:
-        return Hints(**values)
-    except TypeError as error:
-        raise ConfigError(f"a hint has the wrong type: {error}", hint="texts, and true or false for header") from error
+    return Hints(**values)

@@ -34,8 +34,12 @@ def identifier(name: str) -> str:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def reading(path: Path, inner: Path | None = None) -> Iterator[None]:
     """Turn what duckdb says about a file it cannot read into an error that names the file.
+
+    Args:
+        path: the file as the reader knows it.
+        inner: what duckdb reads in its place, where it was unpacked.
 
     Raises:
         ResourceError: memory or disk space ran out.
@@ -44,7 +48,7 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        first = str(error).strip().splitlines()[0]
+        first = str(error).strip().splitlines()[0].replace(str(inner or path), str(path))
         if isinstance(error, duckdb.OutOfMemoryException) or "No space left" in first:
             raise ResourceError(
                 f"reading {path} needs more memory or disk space than there is: {first}",

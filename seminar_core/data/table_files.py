@@ -46,12 +46,14 @@ def open_table(
     scratch: Path,
     wanted: tuple[str, ...],
     hints: Hints | None = None,
+    may_lack: tuple[str, ...] = (),
 ) -> Table:
     """Stage a table file where it has to be, and name its columns.
 
     Args:
         wanted: columns that the format knows, in the order that a file without a header has them.
         hints: how to read it; None = guess.
+        may_lack: columns of `wanted` whose hint does not count where the file has no column of the told name.
 
     Raises:
         EmptyDataError: the file has no bytes.
@@ -65,7 +67,7 @@ def open_table(
     kind = path.with_suffix("").suffix if path.suffix in PACKED else path.suffix
     inner = unpacked(path, scratch)
     if kind in TEXT_ENDINGS:
-        text = stage_text(connection, inner, scratch, hints, wanted)
+        text = stage_text(connection, path, inner, scratch, hints, wanted)
         header, sql, guesses = dict.fromkeys(text.names, "VARCHAR"), text.sql, text.guesses
     else:
         if kind in JSON_ENDINGS:
@@ -81,7 +83,7 @@ def open_table(
             f"FROM read_parquet({pattern(inner)}, {numbered}hive_partitioning=false)"
         )
         guesses = {}
-    names = renamed(path, list(header), wanted, hints)
+    names = renamed(path, list(header), wanted, hints, may_lack)
     if names != list(header):
         listed = ", ".join(f"{identifier(old)} AS {identifier(new)}" for old, new in zip(header, names, strict=True))
         sql = f"SELECT {identifier(ROW)}, {identifier(PROBLEM)}, {listed} FROM ({sql})"
@@ -92,7 +94,7 @@ def open_table(
 
 def parquet_header(connection: duckdb.DuckDBPyConnection, path: Path, inner: Path) -> dict[str, str]:
     """Column names and duckdb types of a Parquet file."""
-    with reading(path):
+    with reading(path, inner):
         rows = connection.execute(
             f"DESCRIBE SELECT * FROM read_parquet({pattern(inner)}, hive_partitioning=false)"
         ).fetchall()
@@ -108,7 +110,7 @@ def staged_json(connection: duckdb.DuckDBPyConnection, path: Path, inner: Path, 
         CorruptFileError: a line is no JSON object.
     """
     staged = scratch / f"staged-{uuid.uuid4().hex[:8]}.parquet"
-    with reading(path):
+    with reading(path, inner):
         connection.execute(
             f"COPY (SELECT * FROM read_json({pattern(inner)}, format='newline_delimited', records=true, "
             f"hive_partitioning=false)) TO {literal(staged)} (FORMAT parquet, COMPRESSION lz4)"
@@ -116,7 +118,9 @@ def staged_json(connection: duckdb.DuckDBPyConnection, path: Path, inner: Path, 
     return staged
 
 
-def renamed(path: Path, names: list[str], wanted: tuple[str, ...], hints: Hints) -> list[str]:
+def renamed(
+    path: Path, names: list[str], wanted: tuple[str, ...], hints: Hints, may_lack: tuple[str, ...] = ()
+) -> list[str]:
     """The file's column names with the format's own where a hint, the case or the place says so.
 
     Raises:
@@ -128,10 +132,11 @@ def renamed(path: Path, names: list[str], wanted: tuple[str, ...], hints: Hints)
         new |= dict(zip(names, wanted, strict=False))
     by_case = {name.casefold(): name for name in reversed(names)}
     for ours in wanted:
-        if ours not in new.values() and ours in by_case and ours not in hints.columns:
+        told = hints.columns.get(ours) if ours not in may_lack else None
+        if ours not in new.values() and ours in by_case and told is None:
             new[by_case[ours]] = ours
     for ours, theirs in hints.columns.items():
-        if ours not in wanted:
+        if ours not in wanted or (ours in may_lack and theirs not in names):
             continue
         if theirs not in names:
             raise MissingColumnError(

@@ -48,17 +48,27 @@ class TextTable:
 
 
 def stage_text(
-    connection: duckdb.DuckDBPyConnection, source: Path, scratch: Path, hints: Hints, wanted: tuple[str, ...]
+    connection: duckdb.DuckDBPyConnection,
+    source: Path,
+    inner: Path,
+    scratch: Path,
+    hints: Hints,
+    wanted: tuple[str, ...],
 ) -> TextTable:
-    """Parse the text table `source` once into a Parquet in `scratch`.
+    """Parse a text table once into a Parquet in `scratch`.
+
+    Args:
+        source: the file as errors name it.
+        inner: the file that is read: the same, or what it held when it was unpacked.
+        wanted: columns that the format knows.
 
     Raises:
         EmptyDataError: it has no bytes.
         CorruptFileError: it is not text in its encoding; the message names the line.
         InvalidDataError: a column's name is not usable.
     """
-    encoding = hints.encoding or encoding_of(source)
-    path = source if encoding == "utf-8" else transcoded(source, encoding, scratch)
+    encoding = hints.encoding or encoding_of(inner, source)
+    path = inner if encoding == "utf-8" else transcoded(inner, source, encoding, scratch)
     delimiter = hints.delimiter or guessed_delimiter(path, source, wanted, header=hints.header)
     first = first_record(path, source, delimiter)
     names = column_names(source, first) if hints.header else [str(n) for n in range(1, len(first) + 1)]
@@ -67,12 +77,12 @@ def stage_text(
     expected = count - int(hints.header)
     done = False
     if not uneven:
-        done = parse(connection, path, staged, names, delimiter, header=hints.header) == expected
+        done = parse(connection, source, path, staged, names, delimiter, header=hints.header) == expected
     if not done:
         check_text(path, source, encoding)
         mended = scratch / f"mended-{uuid.uuid4().hex[:8]}.csv"
         write_mended(path, mended, delimiter, len(names), header=hints.header)
-        with reading(source):
+        with reading(source, mended):
             parse_mended(connection, mended, staged, len(names))
         mended.unlink()
     fields = ", ".join(f"c{n} AS {identifier(name)}" for n, name in enumerate(names))
@@ -85,7 +95,7 @@ def stage_text(
     return TextTable(names, sql, {"delimiter": delimiter, "encoding": encoding, "header": hints.header})
 
 
-def encoding_of(path: Path) -> str:
+def encoding_of(path: Path, source: Path) -> str:
     """UTF-8, or what a byte order mark says.
 
     Raises:
@@ -94,13 +104,13 @@ def encoding_of(path: Path) -> str:
     with path.open("rb") as file:
         start = file.read(4)
     if not start:
-        raise EmptyDataError(f"{path} is empty (0 bytes)", hint="export it again: it needs a header and rows")
+        raise EmptyDataError(f"{source} is empty (0 bytes)", hint="export it again: it needs a header and rows")
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     return "utf-8"
 
 
-def transcoded(path: Path, encoding: str, scratch: Path) -> Path:
+def transcoded(path: Path, source: Path, encoding: str, scratch: Path) -> Path:
     """A copy in UTF-8.
 
     Raises:
@@ -113,7 +123,7 @@ def transcoded(path: Path, encoding: str, scratch: Path) -> Path:
                 new.write(part)
     except UnicodeError as error:
         raise CorruptFileError(
-            f"{path} is not text in {encoding}: {error}", hint="name its encoding: --encoding latin-1, cp1252, utf-16"
+            f"{source} is not text in {encoding}: {error}", hint="name its encoding: --encoding latin-1, cp1252, utf-16"
         ) from error
     return copy
 
@@ -226,7 +236,14 @@ def count_records(path: Path) -> tuple[int, bool]:
 
 
 def parse(
-    connection: duckdb.DuckDBPyConnection, path: Path, staged: Path, names: list[str], delimiter: str, *, header: bool
+    connection: duckdb.DuckDBPyConnection,
+    source: Path,
+    path: Path,
+    staged: Path,
+    names: list[str],
+    delimiter: str,
+    *,
+    header: bool,
 ) -> int:
     """Parse a well-formed file; how many rows it had, or -1 where it is not well-formed."""
     columns = ", ".join(f"'{name}': 'VARCHAR'" for name in [*(f"c{n}" for n in range(len(names))), "cextra"])
@@ -247,7 +264,7 @@ def parse(
                 raise
             return copy("false")  # a long file with line breaks inside quotes can only be read by one core
     except (duckdb.OutOfMemoryException, duckdb.IOException):
-        with reading(path):
+        with reading(source, path):
             raise
     except duckdb.Error:
         return -1

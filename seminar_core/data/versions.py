@@ -40,7 +40,7 @@ def scratch_directory(workspace: Workspace, name: str) -> Iterator[Path]:
 
     The caller holds `dataset_lock`.
     """
-    for left in workspace.datasets.glob(f".partial-*-{name}"):
+    for left in workspace.datasets.glob(f".partial-????????-{name}"):
         shutil.rmtree(left, ignore_errors=True)
     path = workspace.datasets / f".partial-{uuid.uuid4().hex[:8]}-{name}"
     path.mkdir(parents=True)

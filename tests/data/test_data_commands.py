@@ -97,3 +97,14 @@ def test_what_cannot_be_deleted_is_named(run, table: Path) -> None:
     assert run("delete", "dataset", "tinny", "--yes")[1]["error"]["hint"] == "did you mean 'tiny'?"
     assert run("delete", "story", "x", "--yes")[1]["error"]["message"].endswith("known: checkpoints, dataset, map, run")
     assert run("delete", "run", "../tiny", "--yes")[1]["error"]["kind"] == "unsafe_path"
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [(["--no-header"], "header"), (["--column", "person=userId"], "columns"), (["--time-unit", "ms"], "time_unit")],
+)
+def test_formats_other_than_table_take_no_hints(run, tmp_path: Path, flags: list[str], named: str) -> None:
+    (tmp_path / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,2,3,4\n")
+    status, answer = run("import", "auto", str(tmp_path), "--name", "data", *flags)
+    assert (status, answer["error"]["kind"]) == (1, "config")
+    assert answer["error"]["message"] == f"format movielens takes no hints, and {named} was given"

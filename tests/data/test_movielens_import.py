@@ -126,3 +126,12 @@ def test_movielens_latest_small_has_its_published_counts(workspace: Workspace, m
     liked = near.sort_values("timestamp_tag").duplicated(["userId", "movieId"]) & (near["rating"] >= 4)
     assert np.count_nonzero(data.store.label == 1) == (ratings["rating"] >= 4).sum() + liked.sum()
     assert {row["kind"] for row in found["problems"]} == {"unsorted", "tied_time", "item_without_image"}
+
+
+def test_an_old_release_is_utf8_or_latin1_line_by_line(workspace: Workspace, tmp_path: Path) -> None:
+    """Both encodings are in circulation for ratings.dat: 10m is UTF-8, 1m Latin-1."""
+    (tmp_path / "ratings.dat").write_text("1::1::5::10\n1::2::5::20\n")
+    films = ["1::Misérables, Les (1995)::Drama\n".encode(), "2::Cité (1994)::Drama\n".encode("latin-1")]
+    (tmp_path / "movies.dat").write_bytes(b"".join(films))
+    IMPORTERS["movielens"](workspace, tmp_path, "old")
+    assert open_dataset(workspace, "old").titles[1:] == ["Misérables, Les (1995)", "Cité (1994)"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,35 @@ def test_jdsearch_that_is_not_as_published_is_refused_by_row_or_column(workspace
     with pytest.raises(MissingFileError, match="0 files that begin with 'user_behavior_data'"):
         IMPORTERS["jdsearch"](workspace, tmp_path / "empty", "jd")
     assert not (workspace.datasets / "jd").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (b"0_60_3_100", b"0_inf_3_100", "row 1: cannot convert float infinity"),
+        (b"1.0_0.0", b"1.0_x", "row 1: could not convert string to float: 'x'"),
+        (b"CLICK_CART_ORD", b"CLICK_CART_\xff", "after row 0: 'utf-8' codec can't decode"),
+        (b"\t0_7\n", b"\n", "row 2: 6 fields, the header has 7"),
+        (b"\t0_7\n", b"\t0_7\t9\n", "row 2: 8 fields, the header has 7"),
+    ],
+)
+def test_jdsearch_damaged_anywhere_is_named_and_closed(workspace, tmp_path, recwarn, old, new, words):
+    folder = jdsearch(tmp_path / "jd")
+    file = folder / "user_behavior_data_sample.txt"
+    file.write_bytes(file.read_bytes().replace(old, new))
+    with pytest.raises(CorruptFileError) as caught:
+        IMPORTERS["jdsearch"](workspace, folder, "jd")
+    assert words in caught.value.message and str(file) in caught.value.message
+    gc.collect()
+    assert not [warning for warning in recwarn if issubclass(warning.category, ResourceWarning)]
+
+
+def test_jdsearch_products_with_short_rows_are_named(workspace, tmp_path):
+    folder = jdsearch(tmp_path / "jd")
+    with (folder / "product_meta_data_sample.txt").open("a") as file:
+        file.write("71\t8\n")
+    with pytest.raises(CorruptFileError, match="row 3: 2 fields, the header has 6"):
+        IMPORTERS["jdsearch"](workspace, folder, "jd")
 
 
 def taobao(folder: Path) -> Path:

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 from ...progress import Progress, silent
 from ...workspace import Workspace
-from ..hints import Hints
 from .jdsearch import import_jdsearch
 from .movielens import import_movielens
 from .table import import_table
@@ -24,7 +23,6 @@ class Importer(Protocol):
         name: str,
         rejected: Path | None = None,
         progress: Progress = silent,
-        hints: Hints | None = None,
     ) -> dict[str, Any]: ...
 
 

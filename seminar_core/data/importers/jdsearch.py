@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from typing import Any
 from ...errors import CorruptFileError, MissingColumnError, MissingFileError
 from ...progress import Progress, silent
 from ...workspace import Workspace
-from ..hints import Hints
 from .written import EventsWriter, import_written
 
 TERM, JOINED, NO_QUERY = "\x18", "_", "-1"
@@ -33,7 +33,6 @@ def import_jdsearch(
     name: str,
     rejected: Path | None = None,
     progress: Progress = silent,
-    hints: Hints | None = None,
 ) -> dict[str, Any]:
     """Import a JDsearch folder.
 
@@ -66,22 +65,36 @@ def only_file(path: Path, stem: str) -> Path:
     return found[0]
 
 
-def rows_of(file: Path, wanted: tuple[str, ...]) -> csv.DictReader[str]:
-    """Rows of one of the tab-separated files.
+def rows_of(file: Path, wanted: tuple[str, ...]) -> Iterator[dict[str, str]]:
+    """Rows of one of the tab-separated files, each with the columns of the header.
 
     Raises:
         MissingColumnError: a published column is not there.
+        CorruptFileError: a row has fewer or more fields than the header, or the file is not UTF-8.
     """
     csv.field_size_limit(sys.maxsize)
-    lines = file.open(encoding="utf-8", newline="")
-    reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-    missing = [column for column in wanted if column not in (reader.fieldnames or ())]
-    if missing:
-        raise MissingColumnError(
-            f"{file} has no column {missing[0]!r}; it has {', '.join(reader.fieldnames or ['none'])}",
-            hint=f"JDsearch has the columns {', '.join(wanted)}",
-        )
-    return reader
+    number = 0
+    with file.open(encoding="utf-8", newline="") as lines:
+        try:
+            reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+            header = next(reader, [])
+            missing = [column for column in wanted if column not in header]
+            if missing:
+                raise MissingColumnError(
+                    f"{file} has no column {missing[0]!r}; it has {', '.join(header) or 'none'}",
+                    hint=f"JDsearch has the columns {', '.join(wanted)}",
+                )
+            for number, fields in enumerate(reader, start=1):
+                if len(fields) != len(header):
+                    raise CorruptFileError(
+                        f"{file}, row {number}: {len(fields)} fields, the header has {len(header)}",
+                        hint="download the file again",
+                    )
+                yield dict(zip(header, fields, strict=True))
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise CorruptFileError(
+                f"{file}, after row {number}: {error}", hint="the file is UTF-8 and tab-separated: download it again"
+            ) from error
 
 
 def words(terms: str) -> str | None:
@@ -97,16 +110,16 @@ def write_events(file: Path, folder: Path) -> None:
     """
     with EventsWriter(folder) as events:
         for number, row in enumerate(rows_of(file, BEHAVIOUR), start=1):
-            lists = {column: (row[column] or "").split(JOINED) for column in BEHAVIOUR[1:]}
+            lists = {column: row[column].split(JOINED) if row[column] else [] for column in BEHAVIOUR[1:]}
             candidates, labels, queries, items, kinds, gaps = lists.values()
             try:
                 times = [1 + second for second in accumulate(int(float(gap)) for gap in gaps)]
                 clicked = [int(float(label) > 0) for label in labels]
                 if not (len(items) == len(queries) == len(kinds) == len(times) - 1 and len(candidates) == len(clicked)):
                     raise ValueError("the lists of the row differ in length")
-            except ValueError as error:
+            except (ValueError, OverflowError) as error:
                 raise CorruptFileError(f"{file}, row {number}: {error}", hint="download the file again") from error
-            person, asked = str(number), words(row["query"] or "")
+            person, asked = str(number), words(row["query"])
             events.add(
                 person=[person] * (len(items) + len(candidates)),
                 time=[*times[:-1], *[times[-1]] * len(candidates)],
@@ -123,4 +136,4 @@ def write_items(file: Path, folder: Path) -> None:
         writer = csv.writer(out)
         writer.writerow(["item", "title", "category", "brand"])
         for row in rows_of(file, PRODUCT):
-            writer.writerow([row["wid"], *(words(row[name] or "") for name in ("name", "cate_name_1", "brand_name"))])
+            writer.writerow([row["wid"], *(words(row[name]) for name in ("name", "cate_name_1", "brand_name"))])

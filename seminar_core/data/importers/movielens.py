@@ -29,7 +29,6 @@ from ..build import build_dataset
 from ..catalogue import Catalogue, read_items
 from ..dataset import Dataset
 from ..event_source import EventSource, check_events, define_checked, write_rejected
-from ..hints import Hints
 from ..scratch import literal, reading, scratch_connection
 from ..table_files import open_table
 from ..versions import dataset_lock, scratch_directory
@@ -53,7 +52,6 @@ def import_movielens(
     name: str,
     rejected: Path | None = None,
     progress: Progress = silent,
-    hints: Hints | None = None,
 ) -> dict[str, Any]:
     """Import a MovieLens folder of any release.
 
@@ -114,9 +112,9 @@ def as_latest(path: Path, scratch: Path) -> Path:
             writer.writerow(FILES[stem])
             if not file.is_file():
                 continue
-            with file.open(encoding="latin-1") as lines:
+            with file.open("rb") as lines:
                 for line in lines:
-                    fields = line.rstrip("\r\n").split(separator)
+                    fields = old_text(line).rstrip("\r\n").split(separator)
                     if stem == "movies" and separator == "|":
                         flags = fields[5 : 5 + len(genres)]
                         marked = [genre for genre, flag in zip(genres, flags, strict=False) if flag == "1"]
@@ -125,11 +123,19 @@ def as_latest(path: Path, scratch: Path) -> Path:
     return folder
 
 
+def old_text(line: bytes) -> str:
+    """A line of an older release: UTF-8 (10m), where it is none Latin-1 (100k, 1m)."""
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        return line.decode("latin-1")
+
+
 def old_genres(path: Path) -> list[str]:
     """Names of the genre flags of the 100k release, in order; empty without its u.genre."""
     if not path.is_file():
         return []
-    return [line.partition("|")[0] for line in path.read_text(encoding="latin-1").splitlines() if line.strip()]
+    return [line.partition("|")[0] for line in old_text(path.read_bytes()).splitlines() if line.strip()]
 
 
 def _table(connection: duckdb.DuckDBPyConnection, path: Path, stem: str, scratch: Path) -> None:

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ...errors import ExistsError, InvalidDataError, MissingFileError
+from ...errors import ConfigError, ExistsError, InvalidDataError, MissingFileError
 from ...progress import Progress, silent
 from ...runtime import peak_memory_mb
 from ...workspace import Workspace, checked_name
@@ -18,7 +18,7 @@ from ..build import build_dataset
 from ..catalogue import read_items
 from ..dataset import SAMPLE, Dataset
 from ..event_source import open_events, write_rejected
-from ..hints import Hints
+from ..hints import EVENT_COLUMNS, Hints
 from ..scratch import scratch_connection
 from ..table_files import ENDINGS
 from ..versions import dataset_lock, scratch_directory
@@ -42,6 +42,7 @@ def import_table(
 
     Raises:
         MissingFileError: there is no events file.
+        ConfigError: a column of items was told and there is no items file.
         InvalidDataError: and its subclasses, when the files break the format.
     """
     started = time.perf_counter()
@@ -83,6 +84,12 @@ def build_table(
 ) -> Dataset:
     """Import without taking the lock: the caller holds `dataset_lock`."""
     events, items = find_files(path)
+    of_items = [name for name in (hints or Hints()).columns if name not in EVENT_COLUMNS]
+    if of_items and items is None:
+        raise ConfigError(
+            f"column {of_items[0]!r} was told and {path} has no items file",
+            hint="bring items.csv or items.parquet beside the events, or leave the column out",
+        )
     with scratch_directory(workspace, name) as scratch:
         connection = scratch_connection(scratch)
         try:

@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 from ...errors import CorruptFileError, MissingColumnError, MissingFileError
 from ...progress import Progress, silent
 from ...workspace import Workspace
-from ..hints import Hints
 from .written import EventsWriter, import_written
 
 USER, ITEM, ITEMS, CATEGORIES, LABEL, VECTOR = "129_1", "205", "150_2_180", "151_2_180", "label_0", "205_c"
@@ -31,7 +30,6 @@ def import_taobao_mm(
     name: str,
     rejected: Path | None = None,
     progress: Progress = silent,
-    hints: Hints | None = None,
 ) -> dict[str, Any]:
     """Import a Taobao-MM folder; the answer also says `vectors`, the file for `encode --image given:FILE`.
 
