@@ -21,7 +21,10 @@ if __name__ == "streamlit_app":  # the server imports this file by its bare name
     from streamlit.starlette import App
 
     from app.guard import Guard
+    from seminar_core.data.stages import remove_leftovers
+    from seminar_core.workspace import default_workspace
 
+    remove_leftovers(default_workspace())
     app = App(__file__, middleware=[Middleware(Guard)])
 else:  # a session runs it, or a test imports it
     from app import background, loaders, state, tour, widgets

@@ -51,7 +51,9 @@ def import_(
     from ..data.hints import make_hints, refuse_hints
     from ..data.importers import IMPORTERS, import_table
     from ..data.importers.auto import recognised
+    from ..data.stages import remove_leftovers
 
+    remove_leftovers(workspace)
     because: dict[str, Any] = {}
     if format == "auto":
         format, why = recognised(path)

@@ -22,7 +22,7 @@ from .event_source import WHITE, id_sql
 from .hints import EVENT_COLUMNS, ITEM_COLUMNS, Hints
 from .pictures import write_pictures
 from .scratch import identifier, reading
-from .table_files import open_table
+from .table_files import open_table, parquet_parts
 from .text_tables import PROBLEM
 from .vocabulary import first_value_rows, natural_order, value_table
 
@@ -174,7 +174,7 @@ def _picture_source(
         return no_pictures
     row_of = {source: row for row, source in enumerate(rows, start=1)}
     if header["image"] == "BLOB" or header["image"].replace('"', "").startswith("STRUCT(bytes BLOB"):
-        return lambda: _column_pictures(path, row_of)  # a struct is how Hugging Face's datasets write pictures
+        return lambda: _column_pictures(parquet_parts(path), row_of)  # such a struct is how Hugging Face writes them
     if header["image"] != "VARCHAR":
         raise InvalidDataError(
             f"{path}: column 'image' has the type {header['image']}, which cannot be a picture",
@@ -188,15 +188,13 @@ def _picture_source(
     return lambda: ((row, file.read_bytes() if file.is_file() else b"") for row, file in files)
 
 
-def _column_pictures(path: Path, row_of: dict[int, int]) -> Iterator[tuple[int, bytes]]:
-    source = 0
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=500, columns=["image"]):
-        for value in batch.column(0):
-            source += 1
-            data = value.as_py()
-            data = data.get("bytes") if isinstance(data, dict) else data
-            if data and source in row_of:
-                yield row_of[source], data
+def _column_pictures(parts: list[Path], row_of: dict[int, int]) -> Iterator[tuple[int, bytes]]:
+    batches = (batch for part in parts for batch in pq.ParquetFile(part).iter_batches(500, columns=["image"]))
+    for source, value in enumerate((value for batch in batches for value in batch.column(0)), start=1):
+        data = value.as_py()
+        data = data.get("bytes") if isinstance(data, dict) else data
+        if data and source in row_of:
+            yield row_of[source], data
 
 
 def picture_path(folder: Path, name: str) -> Path:

@@ -16,6 +16,7 @@ from ..progress import Progress, silent
 from ..workspace import Workspace, checked_name
 from .dataset import SAMPLE, Dataset
 from .importers.table import build_table
+from .stages import scratch_directory
 from .versions import dataset_lock
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,9 @@ def import_sample(workspace: Workspace, progress: Progress = silent) -> None:
     with dataset_lock(workspace, SAMPLE):
         if _sample_hash(workspace) != wanted:  # another process may have been first
             log.info("importing the bundled sample from %s", folder)
-            build_table(workspace, folder, SAMPLE, origin={"sample_sha256": wanted}, progress=progress)
+            with scratch_directory(workspace, SAMPLE) as scratch:
+                origin = {"sample_sha256": wanted}
+                build_table(workspace, folder, SAMPLE, scratch, origin=origin, progress=progress)
 
 
 def _sample_hash(workspace: Workspace) -> str | None:

@@ -6,8 +6,7 @@ names that the format or a hint gives them, whatever their case.
 
 from __future__ import annotations
 
-import uuid
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import duckdb
@@ -15,7 +14,9 @@ import duckdb
 from ..errors import EmptyDataError, InvalidDataError, MissingColumnError
 from .hints import Hints
 from .scratch import identifier, literal, pattern, reading
-from .text_tables import PROBLEM, ROW, refuse_name, stage_text, unpacked
+from .stages import fingerprint, stage
+from .text_tables import PROBLEM, ROW, ROWS, refuse_name, stage_text, text_sql
+from .unpacking import unpacked
 
 TEXT_ENDINGS = (".csv", ".tsv", ".txt")
 JSON_ENDINGS = (".jsonl", ".ndjson")
@@ -51,6 +52,7 @@ def open_table(
     """Stage a table file where it has to be, and name its columns.
 
     Args:
+        path: a file, or a folder of Parquet parts.
         wanted: columns that the format knows, in the order that a file without a header has them.
         hints: how to read it; None = guess.
         may_lack: columns of `wanted` whose hint does not count where the file has no column of the told name.
@@ -60,29 +62,24 @@ def open_table(
         CorruptFileError: it is not what its name says.
         InvalidDataError: a column name occurs twice or cannot be one.
         MissingColumnError: a hint names a column that is not there.
+        ResourceError: a packed file holds more than it may.
     """
     hints = hints or Hints()
-    if path.stat().st_size == 0:
+    if path.is_file() and path.stat().st_size == 0:
         raise EmptyDataError(f"{path} is empty (0 bytes)", hint="export it again: it needs a header and rows")
     kind = path.with_suffix("").suffix if path.suffix in PACKED else path.suffix
-    inner = unpacked(path, scratch)
+    facts = {"source": fingerprint(path), "hints": asdict(hints), "wanted": wanted}
+    staged = f"rows-{path.name[:40]}"
+    guesses: dict[str, object] = {}
     if kind in TEXT_ENDINGS:
-        text = stage_text(connection, path, inner, scratch, hints, wanted)
-        header, sql, guesses = dict.fromkeys(text.names, "VARCHAR"), text.sql, text.guesses
+        folder, text = stage(scratch, staged, facts, lambda f: stage_text(connection, path, f, hints, wanted))
+        header, guesses = dict.fromkeys(text["names"], "VARCHAR"), text["guesses"]
+        sql = text_sql(folder, text["names"], mended=text["mended"])
+    elif kind in JSON_ENDINGS:
+        folder, _ = stage(scratch, staged, facts, lambda f: stage_json(connection, path, f))
+        header, sql = parquet_rows(connection, path, [folder / ROWS])
     else:
-        if kind in JSON_ENDINGS:
-            inner = staged_json(connection, path, inner, scratch)
-        header = parquet_header(connection, path, inner)
-        rows = "file_row_number + 1"
-        numbered = "file_row_number=true, "
-        if "file_row_number" in header:  # a column of the file's own has that name
-            rows, numbered = "row_number() OVER ()", ""
-        sql = (
-            f"SELECT {rows} AS {identifier(ROW)}, CAST(NULL AS VARCHAR) AS {identifier(PROBLEM)}, "
-            f"{', '.join(map(identifier, header))} "
-            f"FROM read_parquet({pattern(inner)}, {numbered}hive_partitioning=false)"
-        )
-        guesses = {}
+        header, sql = parquet_rows(connection, path, parquet_parts(path))
     names = renamed(path, list(header), wanted, hints, may_lack)
     if names != list(header):
         listed = ", ".join(f"{identifier(old)} AS {identifier(new)}" for old, new in zip(header, names, strict=True))
@@ -90,6 +87,65 @@ def open_table(
         guesses["columns"] = {new: old for old, new in zip(header, names, strict=True) if old != new}
         header = dict(zip(names, header.values(), strict=True))
     return Table(path, header, sql, guesses)
+
+
+def parquet_parts(path: Path) -> list[Path]:
+    """A Parquet file, or the files of a folder of parts in the order of their names; nothing below, nothing beside.
+
+    Files that begin with `_` or `.` are notes of the writer (`_SUCCESS`).
+
+    Raises:
+        EmptyDataError: a folder without parts.
+        InvalidDataError: the folder holds something else.
+    """
+    if not path.is_dir():
+        return [path]
+    found = sorted(p for p in path.iterdir() if not p.name.startswith(("_", ".")))
+    for part in found:
+        if not (part.is_file() and part.name.endswith(".parquet")):
+            raise InvalidDataError(
+                f"{path} holds {part.name!r}, which is no Parquet file",
+                hint="a folder of parts holds files such as part-0.parquet and nothing else",
+            )
+    if not found:
+        raise EmptyDataError(f"{path} has no part", hint="it needs files such as part-0.parquet")
+    return found
+
+
+def parquet_rows(connection: duckdb.DuckDBPyConnection, path: Path, parts: list[Path]) -> tuple[dict[str, str], str]:
+    """Columns and types of a Parquet in parts, and the SQL of its rows, numbered through.
+
+    Raises:
+        InvalidDataError: a part has other columns than the first.
+    """
+    several = path.is_dir()
+    header = parquet_header(connection, parts[0] if several else path, parts[0])
+    numbered = "file_row_number" not in header  # else a column of the file's own has that name
+    selects, before = [], 0
+    for part in parts:
+        own = header if part == parts[0] else parquet_header(connection, part, part)
+        if own != header:
+            raise InvalidDataError(
+                f"{part} has the columns {listing(own)}, {parts[0].name} has {listing(header)}",
+                hint="all parts of a table have the same columns and types: write them again by one program",
+            )
+        rows = f"file_row_number + {before + 1}" if numbered else f"row_number() OVER () + {before}"
+        selects.append(
+            f"SELECT {rows} AS {identifier(ROW)}, CAST(NULL AS VARCHAR) AS {identifier(PROBLEM)}, "
+            f"{', '.join(map(identifier, header))} FROM read_parquet({pattern(part)}, "
+            f"{'file_row_number=true, ' if numbered else ''}hive_partitioning=false)"
+        )
+        if several:
+            with reading(part):
+                count = f"SELECT sum(num_rows) FROM parquet_file_metadata({pattern(part)})"
+                ((rows_of_part,),) = connection.execute(count).fetchall()
+            before += int(rows_of_part)
+    return header, " UNION ALL ".join(selects)
+
+
+def listing(header: dict[str, str]) -> str:
+    """Columns with their types, for a message."""
+    return ", ".join(f"{name!r} {kind}" for name, kind in header.items())
 
 
 def parquet_header(connection: duckdb.DuckDBPyConnection, path: Path, inner: Path) -> dict[str, str]:
@@ -103,19 +159,21 @@ def parquet_header(connection: duckdb.DuckDBPyConnection, path: Path, inner: Pat
     return {row[0]: row[1] for row in rows}
 
 
-def staged_json(connection: duckdb.DuckDBPyConnection, path: Path, inner: Path, scratch: Path) -> Path:
-    """JSON lines as a Parquet in `scratch`.
+def stage_json(connection: duckdb.DuckDBPyConnection, path: Path, folder: Path) -> None:
+    """JSON lines as a Parquet in `folder`.
 
     Raises:
         CorruptFileError: a line is no JSON object.
+        ResourceError: it holds more than a packed file may.
     """
-    staged = scratch / f"staged-{uuid.uuid4().hex[:8]}.parquet"
+    inner = unpacked(path, folder)
     with reading(path, inner):
         connection.execute(
             f"COPY (SELECT * FROM read_json({pattern(inner)}, format='newline_delimited', records=true, "
-            f"hive_partitioning=false)) TO {literal(staged)} (FORMAT parquet, COMPRESSION lz4)"
+            f"hive_partitioning=false)) TO {literal(folder / ROWS)} (FORMAT parquet, COMPRESSION lz4)"
         )
-    return staged
+    if inner != path:
+        inner.unlink()
 
 
 def renamed(

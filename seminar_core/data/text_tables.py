@@ -11,88 +11,81 @@ from __future__ import annotations
 import codecs
 import csv
 import re
-import uuid
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
-import pyarrow as pa
 
 from ..errors import CorruptFileError, EmptyDataError, InvalidDataError
 from .hints import Hints
 from .scratch import identifier, literal, pattern, reading
+from .unpacking import unpacked
 
 CANDIDATES = (",", ";", "\t", "|")
 CHUNK = 1 << 24
 LOOK_AHEAD = 100  # lines that a quoted field may span when a file is read line by line
+ROWS = "rows.parquet"
 ROW, PROBLEM, EXTRA = "__row", "__problem", "__extra"
 QUOTE, RETURN, NEWLINE = ord('"'), ord("\r"), ord("\n")
 
 
-@dataclass(frozen=True)
-class TextTable:
-    """A staged text table.
-
-    Fields:
-        names: its columns, stripped.
-        sql: its rows with `__row` and `__problem` before them.
-        guesses: delimiter, encoding and header as they were guessed or told.
-    """
-
-    names: list[str]
-    sql: str
-    guesses: dict[str, object]
-
-
 def stage_text(
-    connection: duckdb.DuckDBPyConnection,
-    source: Path,
-    inner: Path,
-    scratch: Path,
-    hints: Hints,
-    wanted: tuple[str, ...],
-) -> TextTable:
-    """Parse a text table once into a Parquet in `scratch`.
+    connection: duckdb.DuckDBPyConnection, source: Path, folder: Path, hints: Hints, wanted: tuple[str, ...]
+) -> dict[str, Any]:
+    """Parse a text table once into `folder`/`ROWS`.
 
     Args:
-        source: the file as errors name it.
-        inner: the file that is read: the same, or what it held when it was unpacked.
+        source: the file, which may be packed.
+        folder: empty; what else is written there is removed.
         wanted: columns that the format knows.
+
+    Returns:
+        `names` (its columns, stripped), `mended` (it was read line by line) and `guesses` (delimiter, encoding and
+        header as they were guessed or told).
 
     Raises:
         EmptyDataError: it has no bytes.
         CorruptFileError: it is not text in its encoding; the message names the line.
         InvalidDataError: a column's name is not usable.
+        ResourceError: it holds more than a packed file may.
     """
+    inner = unpacked(source, folder)
     encoding = hints.encoding or encoding_of(inner, source)
-    path = inner if encoding == "utf-8" else transcoded(inner, source, encoding, scratch)
+    path = inner if encoding == "utf-8" else transcoded(inner, source, encoding, folder)
     delimiter = hints.delimiter or guessed_delimiter(path, source, wanted, header=hints.header)
     first = first_record(path, source, delimiter)
     names = column_names(source, first) if hints.header else [str(n) for n in range(1, len(first) + 1)]
-    staged = scratch / f"staged-{uuid.uuid4().hex[:8]}.parquet"
     count, uneven = count_records(path)
     expected = count - int(hints.header)
+    staged = folder / ROWS
     done = False
     if not uneven:
         done = parse(connection, source, path, staged, names, delimiter, header=hints.header) == expected
     if not done:
         check_text(path, source, encoding)
-        mended = scratch / f"mended-{uuid.uuid4().hex[:8]}.csv"
+        mended = folder / "mended.csv"
         write_mended(path, mended, delimiter, len(names), header=hints.header)
         with reading(source, mended):
             parse_mended(connection, mended, staged, len(names))
-        mended.unlink()
+    for left in folder.iterdir():
+        if left != staged:
+            left.unlink()
+    guesses = {"delimiter": delimiter, "encoding": encoding, "header": hints.header}
+    return {"names": names, "mended": not done, "guesses": guesses}
+
+
+def text_sql(folder: Path, names: list[str], *, mended: bool) -> str:
+    """SQL of the rows that `stage_text` wrote, with `__row` and `__problem` before them."""
     fields = ", ".join(f"c{n} AS {identifier(name)}" for n, name in enumerate(names))
-    row = "CAST(crow AS BIGINT)" if not done else "file_row_number + 1"
-    problem = "nullif(cproblem, '')" if not done else "CASE WHEN cextra IS NOT NULL THEN 'extra_columns' END"
-    sql = (
+    row = "CAST(crow AS BIGINT)" if mended else "file_row_number + 1"
+    problem = "nullif(cproblem, '')" if mended else "CASE WHEN cextra IS NOT NULL THEN 'extra_columns' END"
+    return (
         f"SELECT {row} AS {identifier(ROW)}, {problem} AS {identifier(PROBLEM)}, {fields} "
-        f"FROM read_parquet({pattern(staged)}, file_row_number=true, hive_partitioning=false)"
+        f"FROM read_parquet({pattern(folder / ROWS)}, file_row_number=true, hive_partitioning=false)"
     )
-    return TextTable(names, sql, {"delimiter": delimiter, "encoding": encoding, "header": hints.header})
 
 
 def encoding_of(path: Path, source: Path) -> str:
@@ -110,13 +103,13 @@ def encoding_of(path: Path, source: Path) -> str:
     return "utf-8"
 
 
-def transcoded(path: Path, source: Path, encoding: str, scratch: Path) -> Path:
+def transcoded(path: Path, source: Path, encoding: str, folder: Path) -> Path:
     """A copy in UTF-8.
 
     Raises:
         CorruptFileError: a byte that the encoding does not have.
     """
-    copy = scratch / f"utf8-{uuid.uuid4().hex[:8]}.csv"
+    copy = folder / "utf8.csv"
     try:
         with path.open(encoding=encoding, newline="") as old, copy.open("w", encoding="utf-8", newline="") as new:
             while part := old.read(CHUNK):
@@ -350,22 +343,3 @@ def parse_mended(connection: duckdb.DuckDBPyConnection, mended: Path, staged: Pa
         f"auto_detect=false, strict_mode=true, parallel=false, hive_partitioning=false, columns={{{columns}}})) "
         f"TO {literal(staged)} (FORMAT parquet, COMPRESSION lz4)"
     )
-
-
-def unpacked(path: Path, scratch: Path) -> Path:
-    """The file itself, or what a `.gz` or `.zst` holds, written into `scratch` under its inner name.
-
-    Raises:
-        CorruptFileError: it cannot be unpacked to its end.
-    """
-    kind = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix)
-    if kind is None:
-        return path
-    inner = scratch / f"{uuid.uuid4().hex[:8]}-{path.with_suffix('').name}"
-    try:
-        with pa.OSFile(str(path)) as raw, pa.CompressedInputStream(raw, kind) as packed, inner.open("wb") as out:
-            while part := packed.read(CHUNK):
-                out.write(part)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise CorruptFileError(f"{path} cannot be unpacked: {error}", hint="download or pack it again") from error
-    return inner

@@ -10,7 +10,6 @@ import fcntl
 import hashlib
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from ..files import read_json, sha256_of, write_json
-from ..sums import seal
+from ..sums import seal, unseal
 from ..workspace import Workspace
 
 FORMAT_VERSION = 1
@@ -32,22 +31,6 @@ def dataset_lock(workspace: Workspace, name: str) -> Iterator[None]:
     with (workspace.datasets / f".lock-{name}").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-@contextmanager
-def scratch_directory(workspace: Workspace, name: str) -> Iterator[Path]:
-    """A directory beside the data sets that is gone when the block ends; leftovers of killed imports go too.
-
-    The caller holds `dataset_lock`.
-    """
-    for left in workspace.datasets.glob(f".partial-????????-{name}"):
-        shutil.rmtree(left, ignore_errors=True)
-    path = workspace.datasets / f".partial-{uuid.uuid4().hex[:8]}-{name}"
-    path.mkdir(parents=True)
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def copy_truth(source: Path, target: Path) -> None:
@@ -80,6 +63,9 @@ def publish(workspace: Workspace, name: str, version: Path, digest: str) -> Path
     directory.mkdir(parents=True, exist_ok=True)
     target = directory / digest
     if (target / "manifest.json").is_file():
+        unseal(target)  # a kill between these lines leaves a version that opens, and the next import seals it
+        for left in target.glob(".partial-*"):
+            left.unlink(missing_ok=True)
         for file in ("manifest.json", "report.json"):
             write_json(target / file, read_json(version / file))
         seal(target)

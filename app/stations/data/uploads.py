@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from seminar_core.data.stages import held
 from seminar_core.errors import InvalidDataError, SeminarError
 from seminar_core.progress import Progress
 from seminar_core.workspace import Workspace
@@ -33,18 +34,19 @@ def as_table(workspace: Workspace, events: Uploaded, items: Uploaded | None) -> 
     folder.mkdir(parents=True)
     given: dict[str, str] = {}
     try:
-        for stem, file in (("events", events), ("items", items)):
-            if file is None:
-                continue
-            ending = Path(file.name).suffix.lower()
-            if ending not in (".csv", ".parquet"):
-                raise InvalidDataError(
-                    f"{file.name} is neither .csv nor .parquet", hint="save it as CSV or Parquet and upload it again"
-                )
-            path = folder / f"{stem}{ending}"
-            path.write_bytes(file.getvalue())
-            given[str(path)] = file.name
-        yield folder
+        with held(folder):
+            for stem, file in (("events", events), ("items", items)):
+                if file is None:
+                    continue
+                ending = Path(file.name).suffix.lower()
+                if ending not in (".csv", ".parquet"):
+                    raise InvalidDataError(
+                        f"{file.name} is neither .csv nor .parquet", hint="save it as CSV or Parquet and upload it"
+                    )
+                path = folder / f"{stem}{ending}"
+                path.write_bytes(file.getvalue())
+                given[str(path)] = file.name
+            yield folder
     except SeminarError as error:
         for path_kept, name in given.items():  # the reader knows the file by the name it was uploaded with
             error.message = error.message.replace(path_kept, name)

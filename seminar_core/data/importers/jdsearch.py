@@ -17,6 +17,7 @@ from typing import Any
 from ...errors import CorruptFileError, MissingColumnError, MissingFileError
 from ...progress import Progress, silent
 from ...workspace import Workspace
+from ..stages import fingerprint
 from .written import EventsWriter, import_written
 
 TERM, JOINED, NO_QUERY = "\x18", "_", "-1"
@@ -48,7 +49,8 @@ def import_jdsearch(
         write_events(behaviour, folder)
         write_items(products, folder)
 
-    return import_written(workspace, path, name, "jdsearch", write, rejected=rejected, progress=progress)
+    facts = {"source": fingerprint(behaviour, products)}
+    return import_written(workspace, path, name, "jdsearch", write, facts=facts, rejected=rejected, progress=progress)
 
 
 def only_file(path: Path, stem: str) -> Path:

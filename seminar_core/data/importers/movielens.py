@@ -30,8 +30,9 @@ from ..catalogue import Catalogue, read_items
 from ..dataset import Dataset
 from ..event_source import EventSource, check_events, define_checked, write_rejected
 from ..scratch import literal, reading, scratch_connection
+from ..stages import fingerprint, scratch_directory, stage
 from ..table_files import open_table
-from ..versions import dataset_lock, scratch_directory
+from ..versions import dataset_lock
 from .table import answer, refuse_reserved
 
 LIKED_FROM = 4.0
@@ -103,24 +104,31 @@ def as_latest(path: Path, scratch: Path) -> Path:
                     hint="give the unpacked MovieLens folder: ratings.csv (latest, 32m), ratings.dat (1m, 10m), u.data",
                 )
         return path
-    folder = scratch / "latest"
-    folder.mkdir()
     genres = old_genres(path / "u.genre")
-    for stem, (file, separator) in files.items():
-        with (folder / f"{stem}.csv").open("w", encoding="utf-8", newline="") as out:
-            writer = csv.writer(out)
-            writer.writerow(FILES[stem])
-            if not file.is_file():
-                continue
-            with file.open("rb") as lines:
-                for line in lines:
-                    fields = old_text(line).rstrip("\r\n").split(separator)
-                    if stem == "movies" and separator == "|":
-                        flags = fields[5 : 5 + len(genres)]
-                        marked = [genre for genre, flag in zip(genres, flags, strict=False) if flag == "1"]
-                        fields = [*fields[:2], "|".join(marked) or NO_GENRE]
-                    writer.writerow(fields)
-    return folder
+    facts = {"source": fingerprint(*(file for file, _ in files.values())), "genres": genres}
+
+    def write(folder: Path) -> None:
+        for stem, (file, separator) in files.items():
+            write_latest(folder / f"{stem}.csv", stem, file, separator, genres)
+
+    return stage(scratch, "latest", facts, write)[0]
+
+
+def write_latest(target: Path, stem: str, file: Path, separator: str, genres: list[str]) -> None:
+    """Write a file of an older release as the latest ones are; one that is not there becomes a header alone."""
+    with target.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow(FILES[stem])
+        if not file.is_file():
+            return
+        with file.open("rb") as lines:
+            for line in lines:
+                fields = old_text(line).rstrip("\r\n").split(separator)
+                if stem == "movies" and separator == "|":
+                    flags = fields[5 : 5 + len(genres)]
+                    marked = [genre for genre, flag in zip(genres, flags, strict=False) if flag == "1"]
+                    fields = [*fields[:2], "|".join(marked) or NO_GENRE]
+                writer.writerow(fields)
 
 
 def old_text(line: bytes) -> str:

@@ -20,8 +20,9 @@ from ..dataset import SAMPLE, Dataset
 from ..event_source import open_events, write_rejected
 from ..hints import EVENT_COLUMNS, Hints
 from ..scratch import scratch_connection
+from ..stages import scratch_directory
 from ..table_files import ENDINGS
-from ..versions import dataset_lock, scratch_directory
+from ..versions import dataset_lock
 
 
 def import_table(
@@ -35,7 +36,7 @@ def import_table(
     """Import a `table` directory, or a single events file.
 
     Args:
-        path: the directory or file.
+        path: the directory or file; a folder `*.parquet` is one Parquet in parts.
         name: of the data set; one that exists is replaced once the new one is complete.
         rejected: where rows that could not be used are written, with number and reason.
         hints: how the files are to be read; None = guess.
@@ -47,8 +48,8 @@ def import_table(
     """
     started = time.perf_counter()
     refuse_reserved(name)
-    with dataset_lock(workspace, name):
-        dataset = build_table(workspace, Path(path), name, rejected=rejected, progress=progress, hints=hints)
+    with dataset_lock(workspace, name), scratch_directory(workspace, name) as scratch:
+        dataset = build_table(workspace, Path(path), name, scratch, rejected=rejected, progress=progress, hints=hints)
     return answer(dataset, started)
 
 
@@ -76,13 +77,14 @@ def build_table(
     workspace: Workspace,
     path: Path,
     name: str,
+    scratch: Path,
     *,
     rejected: Path | None = None,
     origin: dict[str, Any] | None = None,
     progress: Progress = silent,
     hints: Hints | None = None,
 ) -> Dataset:
-    """Import without taking the lock: the caller holds `dataset_lock`."""
+    """Import without taking the lock: the caller holds `dataset_lock` and a `scratch_directory`."""
     events, items = find_files(path)
     of_items = [name for name in (hints or Hints()).columns if name not in EVENT_COLUMNS]
     if of_items and items is None:
@@ -90,27 +92,26 @@ def build_table(
             f"column {of_items[0]!r} was told and {path} has no items file",
             hint="bring items.csv or items.parquet beside the events, or leave the column out",
         )
-    with scratch_directory(workspace, name) as scratch:
-        connection = scratch_connection(scratch)
-        try:
-            progress(0, 100, f"reading {events.name}")
-            source = open_events(connection, events, scratch, hints)
-            if rejected is not None:
-                write_rejected(source, Path(rejected))
-            catalogue = read_items(connection, items, scratch, hints) if items else None
-            truth = path / "truth"
-            version = build_dataset(
-                workspace,
-                name,
-                source,
-                catalogue,
-                scratch=scratch,
-                origin={"format": "table", "path": str(path), **(origin or {})},
-                truth=truth if truth.is_dir() else None,
-                progress=progress,
-            )
-        finally:
-            connection.close()
+    connection = scratch_connection(scratch)
+    try:
+        progress(0, 100, f"reading {events.name}")
+        source = open_events(connection, events, scratch, hints)
+        if rejected is not None:
+            write_rejected(source, Path(rejected))
+        catalogue = read_items(connection, items, scratch, hints) if items else None
+        truth = path / "truth"
+        version = build_dataset(
+            workspace,
+            name,
+            source,
+            catalogue,
+            scratch=scratch,
+            origin={"format": "table", "path": str(path), **(origin or {})},
+            truth=truth if truth.is_dir() else None,
+            progress=progress,
+        )
+    finally:
+        connection.close()
     return Dataset(name, version)
 
 
@@ -128,11 +129,15 @@ def find_files(path: Path) -> tuple[Path, Path | None]:
                 hint="convert it to Parquet or CSV",
             )
         return path, None
+    if path.is_dir() and path.suffix == ".parquet":
+        return path, None
     if not path.is_dir():
         raise MissingFileError(f"{path} does not exist", hint="give a directory with events.parquet or events.csv")
     found: dict[str, Path | None] = {}
     for stem in ("events", "items"):
         files = [path / f"{stem}{ending}" for ending in ENDINGS if (path / f"{stem}{ending}").is_file()]
+        if (path / f"{stem}.parquet").is_dir():
+            files.append(path / f"{stem}.parquet")
         if len(files) > 1:
             raise InvalidDataError(
                 f"{path} has both {files[0].name} and {files[1].name}", hint="remove the one that is not meant"

@@ -18,6 +18,8 @@ import pyarrow.parquet as pq
 from ...errors import CorruptFileError, MissingColumnError, MissingFileError
 from ...progress import Progress, silent
 from ...workspace import Workspace
+from ..stages import fingerprint
+from ..table_files import parquet_parts
 from .written import EventsWriter, import_written
 
 USER, ITEM, ITEMS, CATEGORIES, LABEL, VECTOR = "129_1", "205", "150_2_180", "151_2_180", "label_0", "205_c"
@@ -43,20 +45,25 @@ def import_taobao_mm(
     if not users:
         raise MissingFileError(f"{path} has no *user_features*.parquet", hint="give the unpacked Taobao-MM folder")
 
-    def write(folder: Path) -> None:
-        categories = write_events(users, parts(path, "samples"), folder)
-        write_items(categories, parts(path, "item_features"), folder)
+    samples, features, vectors = (parts(path, word) for word in ("samples", "item_features", "embedding"))
 
-    answer = import_written(workspace, path, name, "taobao-mm", write, rejected=rejected, progress=progress)
-    vectors = parts(path, "embedding")
+    def write(folder: Path) -> None:
+        categories = write_events(users, samples, folder)
+        write_items(categories, features, folder)
+
+    facts = {"source": fingerprint(*users, *samples, *features)}
+    answer = import_written(
+        workspace, path, name, "taobao-mm", write, facts=facts, rejected=rejected, progress=progress
+    )
     if vectors:
         answer["vectors"] = str(write_vectors(vectors, workspace.dataset_dir(name)))
     return answer
 
 
 def parts(path: Path, word: str) -> list[Path]:
-    """The Parquet files of the folder with `word` in their name."""
-    return sorted(p for p in path.glob("*.parquet") if word in p.name) if path.is_dir() else []
+    """The Parquet files of the folder with `word` in their name, and the parts of its folders with it."""
+    entries = sorted(p for p in path.iterdir() if word in p.name) if path.is_dir() else []
+    return [part for p in entries if p.is_dir() or p.name.endswith(".parquet") for part in parquet_parts(p)]
 
 
 def batches(files: list[Path], columns: tuple[str, ...]) -> Iterator[dict[str, list[Any]]]:

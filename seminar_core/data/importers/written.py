@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 
 from ...progress import Progress
 from ...workspace import Workspace
-from ..versions import dataset_lock, scratch_directory
+from ..stages import scratch_directory, stage
+from ..versions import dataset_lock
 from .table import answer, build_table, refuse_reserved
 
 EVENTS = pa.schema(
@@ -34,17 +35,21 @@ def import_written(
     kind: str,
     write: Callable[[Path], None],
     *,
+    facts: dict[str, Any],
     rejected: Path | None,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Let `write` fill a folder in the `table` format and import that as data set `name` of origin `kind`."""
+    """Let `write` fill a folder in the `table` format and import that as data set `name` of origin `kind`.
+
+    What was written is taken up after a kill while `facts`, what it depends on, are the same.
+    """
     started = time.perf_counter()
     refuse_reserved(name)
-    with dataset_lock(workspace, name), scratch_directory(workspace, f"{name}-written") as folder:
+    with dataset_lock(workspace, name), scratch_directory(workspace, name) as scratch:
         progress(0, 100, f"reading {path.name}")
-        write(folder)
+        folder, _ = stage(scratch, "written", {"format": kind, **facts}, write)
         origin = {"format": kind, "path": str(path)}
-        dataset = build_table(workspace, folder, name, rejected=rejected, origin=origin, progress=progress)
+        dataset = build_table(workspace, folder, name, scratch, rejected=rejected, origin=origin, progress=progress)
     return answer(dataset, started)
 
 
