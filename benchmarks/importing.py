@@ -124,16 +124,17 @@ def measure_import(root: Path, people: int, ending: str) -> dict[str, Any]:
     }
 
 
-def run(full: bool = False, progress: Progress = silent) -> dict[str, Any]:
-    """Measure both formats: 2 million events each, with `full` 20 million.
+def run(full: bool = False, progress: Progress = silent, *, large: bool = False) -> dict[str, Any]:
+    """Measure both formats: 2 million events each, with `full` 20 million; with `large` also 100 million from Parquet.
 
     Returns:
-        `machine` and `rows`, one per format.
+        `machine` and `rows`, one per import.
     """
     people = 10_000 if full else 1_000
+    imports = [(people, "parquet"), (people, "csv"), *([(50_000, "parquet")] if large else [])]
     rows = []
-    with tempfile.TemporaryDirectory(prefix="seminar-import-") as folder:
-        for done, ending in enumerate(("parquet", "csv")):
-            progress(done, 2, f"importing {people * EVENTS_PER_PERSON:,} events from {ending}")
-            rows.append(measure_import(Path(folder), people, ending))
+    for done, (count, ending) in enumerate(imports):
+        progress(done, len(imports), f"importing {count * EVENTS_PER_PERSON:,} events from {ending}")
+        with tempfile.TemporaryDirectory(prefix="seminar-import-") as folder:
+            rows.append(measure_import(Path(folder), count, ending))
     return {"machine": machine_facts(), "rows": rows}

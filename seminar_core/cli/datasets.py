@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import UnknownNameError
+from ..errors import ConfigError, UnknownNameError
 from ..workspace import Workspace
 from .main import command, report_progress
 
@@ -35,7 +35,7 @@ def sample(
 
 def import_(
     workspace: Workspace,
-    format: Annotated[str, typer.Argument(help="auto, table, movielens, jdsearch or taobao-mm.")],
+    format: Annotated[str, typer.Argument(help="auto, table, movielens, kuaisar, amazon, jdsearch or taobao-mm.")],
     path: Annotated[Path, typer.Argument(help="Directory (or events file) to read.")],
     name: Annotated[str, typer.Option("--name", help="Name of the data set; an existing one is replaced.")],
     rejected: Annotated[Path | None, typer.Option("--rejected", help="CSV for the rows that cannot be used.")] = None,
@@ -46,10 +46,12 @@ def import_(
     column: Annotated[list[str] | None, typer.Option("--column", help="person=userId; repeatable.")] = None,
     time_unit: Annotated[str | None, typer.Option("--time-unit", help="s, ms, us or ns.")] = None,
     time_format: Annotated[str | None, typer.Option("--time-format", help="As strptime: %m/%d/%Y %H:%M.")] = None,
+    queries: Annotated[str | None, typer.Option("--queries", help="amazon: category (default) or first-words.")] = None,
 ) -> dict[str, Any]:
     """Import a data set."""
     from ..data.hints import make_hints, refuse_hints
     from ..data.importers import IMPORTERS, import_table
+    from ..data.importers.amazon import QUERIES, import_amazon
     from ..data.importers.auto import recognised
     from ..data.stages import remove_leftovers
 
@@ -69,9 +71,13 @@ def import_(
         time_unit=time_unit,
         time_format=time_format,
     )
+    if queries is not None and format != "amazon":
+        raise ConfigError(f"format {format} has its own queries, not {queries!r}", hint="leave --queries out")
     if format == "table":
         return because | import_table(workspace, path, name, rejected, report_progress(), told)
     refuse_hints(told, format)
+    if format == "amazon":
+        return because | import_amazon(workspace, path, name, rejected, report_progress(), queries or QUERIES[0])
     return because | IMPORTERS[format](workspace, path, name, rejected, report_progress())
 
 

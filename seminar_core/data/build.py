@@ -39,6 +39,7 @@ def build_dataset(
     origin: dict[str, Any],
     truth: Path | None = None,
     progress: Progress = silent,
+    people: dict[str, dict[str, str | None]] | None = None,
 ) -> Path:
     """Build a data set and make it the current version of `name`; the caller holds `dataset_lock`.
 
@@ -51,6 +52,7 @@ def build_dataset(
         origin: where the data came from, kept in the manifest.
         truth: directory of a planted answer, copied along.
         progress: called with percent done; may raise `Cancelled`, and nothing has changed then.
+        people: what is known of the people, feature -> person -> value: further columns of people.parquet.
 
     Returns:
         Directory of the version.
@@ -73,7 +75,7 @@ def build_dataset(
     tallies = writer.close()
     progress(80, PERCENT, "writing items and pictures")
     written = write_catalogue(version, full, tallies.events_per_item)
-    write_vocabularies(version, rows, tallies)
+    write_vocabularies(version, rows, tallies, people or {})
     if truth is not None:
         copy_truth(truth, version / "truth")
     progress(95, PERCENT, "writing the report")
@@ -120,9 +122,9 @@ def collect_rows(source: EventSource, catalogue: Catalogue) -> Rows:
     )
 
 
-def write_vocabularies(version: Path, rows: Rows, tallies: Tallies) -> None:
+def write_vocabularies(version: Path, rows: Rows, tallies: Tallies, features: dict[str, dict[str, str | None]]) -> None:
     """Write people.parquet, queries.parquet and the hashed words of the queries."""
-    people = {
+    people: dict[str, Any] = {
         "person_row": pa.array(range(len(rows.people)), pa.int32()),
         "person": pa.array(rows.people, pa.string()),
         "events": np.diff(tallies.offsets),
@@ -130,6 +132,8 @@ def write_vocabularies(version: Path, rows: Rows, tallies: Tallies) -> None:
         "first_s": tallies.first_s,
         "last_s": tallies.last_s,
     }
+    for name, values in features.items():
+        people[name] = pa.array([values.get(person) for person in rows.people], pa.string())
     queries = {
         "query_row": pa.array(range(1, len(rows.queries)), pa.int32()),
         "query": pa.array(rows.queries[1:], pa.string()),

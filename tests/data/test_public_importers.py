@@ -115,6 +115,22 @@ def test_taobao_mm_is_an_order_with_samples_behind_and_vectors_as_a_channel(work
     assert np.allclose(first / np.linalg.norm(first), [0.6, 0.8]) and not found.image_items_present[data.item_row("3")]
 
 
+def test_taobao_mm_in_parts_is_the_same(workspace, tmp_path):
+    folder = taobao(tmp_path / "mm")
+    whole = IMPORTERS["taobao-mm"](workspace, folder, "whole")
+    for name in ("train_user_features", "train_samples"):
+        (folder / name).mkdir()
+        table = pq.read_table(folder / f"{name}.parquet")
+        for row in range(table.num_rows):
+            pq.write_table(table.slice(row, 1), folder / name / f"part-{row}.parquet")
+        (folder / f"{name}.parquet").unlink()
+    parts = IMPORTERS["taobao-mm"](workspace, folder, "parts")
+    assert {key: parts[key] for key in ("events", "people", "items")} == {
+        key: whole[key] for key in ("events", "people", "items")
+    }
+    assert open_dataset(workspace, "parts").hash == open_dataset(workspace, "whole").hash
+
+
 def test_the_published_samples_are_read(workspace, shared_dir):
     for kind, people in (("jdsearch", 3), ("taobao-mm", 20)):
         path = shared_dir / "data" / "formats" / kind
@@ -130,7 +146,7 @@ def test_the_published_samples_are_read(workspace, shared_dir):
     [
         ("ratings.csv", "movielens"), ("u.data", "movielens"), ("ratings.dat", "movielens"), ("events.jsonl", "table"),
         ("events.csv.gz", "table"), ("user_behavior_data.txt", "jdsearch"),
-        ("train_user_features.parquet", "taobao-mm"),
+        ("train_user_features.parquet", "taobao-mm"), ("src_inter.csv", "kuaisar"), ("meta_Books.jsonl.gz", "amazon"),
     ],
 )  # fmt: skip
 def test_a_folder_is_known_by_its_files(tmp_path, file, kind):

@@ -7,7 +7,9 @@ from typing import Any, Protocol
 
 from ...progress import Progress, silent
 from ...workspace import Workspace
+from .amazon import import_amazon
 from .jdsearch import import_jdsearch
+from .kuaisar import import_kuaisar
 from .movielens import import_movielens
 from .table import import_table
 from .taobao_mm import import_taobao_mm
@@ -29,6 +31,8 @@ class Importer(Protocol):
 IMPORTERS: dict[str, Importer] = {
     "table": import_table,
     "movielens": import_movielens,
+    "kuaisar": import_kuaisar,
+    "amazon": import_amazon,
     "jdsearch": import_jdsearch,
     "taobao-mm": import_taobao_mm,
 }

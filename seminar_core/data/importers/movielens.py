@@ -22,7 +22,7 @@ from typing import Any
 
 import duckdb
 
-from ...errors import CorruptFileError, MissingColumnError, MissingFileError
+from ...errors import CorruptFileError, MissingFileError
 from ...progress import Progress, silent
 from ...workspace import Workspace
 from ..build import build_dataset
@@ -31,8 +31,8 @@ from ..dataset import Dataset
 from ..event_source import EventSource, check_events, define_checked, write_rejected
 from ..scratch import literal, reading, scratch_connection
 from ..stages import fingerprint, scratch_directory, stage
-from ..table_files import open_table
 from ..versions import dataset_lock
+from .published import published_table
 from .table import answer, refuse_reserved
 
 LIKED_FROM = 4.0
@@ -147,21 +147,8 @@ def old_genres(path: Path) -> list[str]:
 
 
 def _table(connection: duckdb.DuckDBPyConnection, path: Path, stem: str, scratch: Path) -> None:
-    """Make the table `stem` over one of the published files.
-
-    Raises:
-        MissingColumnError: a published column is not there.
-    """
-    file = path / f"{stem}.csv"
-    table = open_table(connection, file, scratch, FILES[stem])
-    header = table.header
-    missing = [name for name in FILES[stem] if name not in header]
-    if missing:
-        raise MissingColumnError(
-            f"{file} has no column {missing[0]!r}; it has {', '.join(header)}",
-            hint=f"{stem}.csv of MovieLens has the columns {', '.join(FILES[stem])}",
-        )
-    connection.execute(f"CREATE TEMP VIEW {stem} AS {table.sql}")
+    """Make the view `stem` over one of the published files."""
+    published_table(connection, path / f"{stem}.csv", FILES[stem], scratch, of="MovieLens")
 
 
 def read_events(connection: duckdb.DuckDBPyConnection, path: Path, scratch: Path) -> EventSource:

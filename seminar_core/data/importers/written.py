@@ -58,10 +58,11 @@ class EventsWriter:
 
     Args:
         folder: where it goes.
+        name: of the file, where it is another.
     """
 
-    def __init__(self, folder: Path):
-        self._writer = pq.ParquetWriter(folder / "events.parquet", EVENTS)
+    def __init__(self, folder: Path, name: str = "events.parquet"):
+        self._writer = pq.ParquetWriter(folder / name, EVENTS)
 
     def __enter__(self) -> EventsWriter:
         return self
