@@ -2,8 +2,8 @@
 docs/results/import.json.
 
 20 million events (10,000 people x 2,000, and one life of 102,000) from Parquet and from CSV, each imported in a process
-of its own; `--quick` takes 2 million, `--large` adds 100 million (50,000 people x 2,000) from Parquet, for which about 12 GB
-of disk are needed. The measuring is `benchmarks.importing`, as in `bench import`.
+of its own; `--quick` takes 2 million, `--large` adds 100 million (50,000 people x 2,000) from Parquet, which needs
+about 12 GB of disk. The measuring is `benchmarks.importing`, as in `bench import`.
 """
 
 from __future__ import annotations
