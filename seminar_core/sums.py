@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +42,17 @@ def ends_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def seal(folder: Path) -> None:
-    """Record every file of the folder."""
-    files = {
-        str(path.relative_to(folder)): {
-            "bytes": path.stat().st_size,
-            "ends": ends_of(path),
-            "sha256": sha256_of(path),
-        }
-        for path in sealed_files(folder)
-    }
+def seal(folder: Path, known: Mapping[str, str] | None = None) -> None:
+    """Record every file of the folder.
+
+    Args:
+        known: hex sha256 by name in the folder of files that were summed just now, so that they are not read again.
+    """
+    files = {}
+    for path in sealed_files(folder):
+        name = str(path.relative_to(folder))
+        sha = (known or {}).get(name) or sha256_of(path)
+        files[name] = {"bytes": path.stat().st_size, "ends": ends_of(path), "sha256": sha}
     write_json(folder / SUMS, {"files": files, "sha256": _own_sum(files)})
 
 

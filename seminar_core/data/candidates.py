@@ -189,16 +189,22 @@ def _check(sampler: str, count: int) -> None:
         raise ConfigError(f"{count} negatives were asked for, it must be at least 1", hint="the paper uses 99")
 
 
-def pool_items(dataset: Catalogue, pool: str) -> np.ndarray:
-    """Item rows that may be drawn: those in anybody's life, or all.
+def pool_items(dataset: Catalogue, pool: str, counts: np.ndarray | None = None) -> np.ndarray:
+    """Item rows that may be drawn: those in anybody's life, or all. Counting reads every event: ask once.
+
+    Args:
+        counts: (I+1,) events of each item, where they are known.
 
     Raises:
         UnknownNameError: another pool.
     """
     if pool not in POOLS:
         raise UnknownNameError("pool of rivals", pool, POOLS)
-    counts = item_counts(dataset.store, dataset.n_items)
-    return np.flatnonzero((counts > 0) | (pool == "catalogue"))[int(pool == "catalogue") :].astype(np.int32)
+    if pool == "catalogue":
+        return np.arange(1, dataset.n_items + 1, dtype=np.int32)
+    if counts is None:
+        counts = item_counts(dataset.store, dataset.n_items)
+    return np.flatnonzero(counts > 0).astype(np.int32)
 
 
 def evaluation_negatives(
@@ -221,8 +227,9 @@ def evaluation_negatives(
         UnknownNameError: another sampler or pool.
     """
     _check(sampler, count)
-    items = pool_items(dataset, pool)
-    drawn = make_pool(items, np.zeros_like(items), sampler, item_counts(dataset.store, dataset.n_items))
+    counts = item_counts(dataset.store, dataset.n_items)
+    items = pool_items(dataset, pool, counts)
+    drawn = make_pool(items, np.zeros_like(items), sampler, counts)
     return _taken(drawn.item, _draw_all(_Sampler(dataset, drawn, sampler), targets, count, seed))
 
 

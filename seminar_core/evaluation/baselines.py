@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..data.candidates import pool_items
 from ..data.dataset import Dataset
 from ..data.pools import item_counts
 from ..data.splits import Split
@@ -28,15 +29,12 @@ def rank_by_item(dataset: Dataset, questions: Questions, score: np.ndarray) -> R
     targets = questions.targets
     if questions.item is not None:
         return ranks_from_scores(score[questions.item].astype(np.float64), targets.person, allowed=questions.allowed)
-    parts = []
+    parts, pool = [], pool_items(dataset, questions.protocol["pool"])
     for first in range(0, len(targets), BLOCK):
         part = targets.take(np.arange(first, min(first + BLOCK, len(targets))))
         rivals = np.broadcast_to(score[1:].astype(np.float64), (len(part), dataset.n_items))
-        parts.append(
-            ranks_against(
-                score[part.item], rivals, part.person, allowed=rival_mask(dataset, part, questions.protocol["pool"])
-            )
-        )
+        allowed = rival_mask(dataset, part, items=pool)
+        parts.append(ranks_against(score[part.item], rivals, part.person, allowed=allowed))
     return join(parts)
 
 
@@ -53,15 +51,13 @@ def oracle_ranks(dataset: Dataset, questions: Questions) -> Ranks | None:
     if questions.item is not None:
         scores = dataset.truth.oracle_scores(targets.person, targets.event, questions.item)
         return ranks_from_scores(np.asarray(scores, np.float64), targets.person, allowed=questions.allowed)
-    parts = []
+    parts, pool = [], pool_items(dataset, questions.protocol["pool"])
     for first in range(0, len(targets), BLOCK):
         part = targets.take(np.arange(first, min(first + BLOCK, len(targets))))
         items = np.broadcast_to(np.arange(1, dataset.n_items + 1, dtype=np.int32), (len(part), dataset.n_items))
         scores = np.asarray(dataset.truth.oracle_scores(part.person, part.event, items), np.float64)
         own = scores[np.arange(len(part)), part.item - 1]
-        parts.append(
-            ranks_against(own, scores, part.person, allowed=rival_mask(dataset, part, questions.protocol["pool"]))
-        )
+        parts.append(ranks_against(own, scores, part.person, allowed=rival_mask(dataset, part, items=pool)))
     return join(parts)
 
 

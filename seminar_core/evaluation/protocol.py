@@ -16,6 +16,7 @@ import numpy as np
 
 from ..contracts import LifeBatch, TargetBatch
 from ..data.batches import evaluation_batches
+from ..data.candidates import pool_items
 from ..data.dataset import Dataset
 from ..data.splits import Split, Targets, targets_at
 from ..errors import EmptyDataError
@@ -101,6 +102,7 @@ def _rank_catalogue(
     size = batch_size(max_length, min(CHUNK, dataset.n_items), int(dataset.store.lengths.max()))
     n = len(questions)
     better, ties, candidates = (np.empty(n, np.int64) for _ in range(3))
+    pool = pool_items(dataset, questions.protocol["pool"])
     for first in range(0, n, size):
         rows = np.arange(first, min(first + size, n))
         targets = questions.targets.take(rows)
@@ -114,9 +116,7 @@ def _rank_catalogue(
             ):
                 scores[index, start - 1 : start - 1 + len(items)] = score(lives, batch)[:, 0]
         own = scores[np.arange(len(rows)), targets.item - 1]
-        ranked = ranks_against(
-            own, scores, targets.person, allowed=rival_mask(dataset, targets, questions.protocol["pool"])
-        )
+        ranked = ranks_against(own, scores, targets.person, allowed=rival_mask(dataset, targets, items=pool))
         better[rows], ties[rows], candidates[rows] = ranked.better, ranked.ties, ranked.candidates
         progress(int(rows[-1]) + 1, n, "evaluating")
     return Ranks(better, ties, candidates, questions.targets.person)

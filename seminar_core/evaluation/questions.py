@@ -134,15 +134,19 @@ def _ask_catalogue(targets: Targets, mode: str, protocol: dict[str, Any]) -> Que
     )
 
 
-def rival_mask(dataset: Dataset, targets: Targets, pool: str = "met") -> np.ndarray:
-    """(n, I) bool over item rows 1..I: what of the pool the person never met, the target's own item left out."""
+def rival_mask(dataset: Dataset, targets: Targets, pool: str = "met", *, items: np.ndarray | None = None) -> np.ndarray:
+    """(n, I) bool over item rows 1..I: what of the pool the person never met, the target's own item left out.
+
+    Args:
+        items: `pool_items` of the pool, where many batches of targets are asked about.
+    """
     store = dataset.store
     offsets = np.asarray(store.offsets)
     length = (offsets[targets.person + 1] - offsets[targets.person]).astype(np.int64)
     row = np.repeat(np.arange(len(targets)), length)
     step = np.arange(len(row)) - np.repeat(np.cumsum(length) - length, length)
     drawn = np.zeros(dataset.n_items + 1, bool)
-    drawn[pool_items(dataset, pool)] = True
+    drawn[pool_items(dataset, pool) if items is None else items] = True
     mask = np.tile(drawn, (len(targets), 1))
     mask[row, np.asarray(store.item)[offsets[targets.person][row] + step]] = False
     mask[np.arange(len(targets)), targets.item] = False

@@ -255,7 +255,7 @@ def save_codebooks(codebooks: Codebooks, path: Path, *, replace: bool = True) ->
             raise as_os_error(error, path) from error
         sums = {name: sha256_of(folder / name) for name in (TABLES, CODES)}
         write_json(folder / "meta.json", {**_meta(codebooks), "sha256": sums})
-        seal(folder)
+        seal(folder, sums)
 
 
 def _meta(codebooks: Codebooks) -> dict[str, Any]:

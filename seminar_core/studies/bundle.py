@@ -127,7 +127,7 @@ def lighten(checkpoint: Path, tokens: torch.Tensor) -> None:
         save_file({}, partial / MOMENTS)
         sums = {file: sha256_of(partial / file) for file in (WEIGHTS, MOMENTS)}
         write_json(partial / STATE, {**state, "optimisers": [], "sha256": sums})
-        seal(partial)
+        seal(partial, sums)
 
 
 def copy_maps(made: Path, place: Path) -> None:

@@ -65,6 +65,7 @@ def save_checkpoint(
                 save_file(_own(tensors), partial / name)
             except SafetensorError as error:
                 raise as_os_error(error, path) from error
+        sums = {name: sha256_of(partial / name) for name in (WEIGHTS, MOMENTS)}
         write_json(
             partial / STATE,
             {
@@ -72,10 +73,10 @@ def save_checkpoint(
                 "fingerprint": vars(fingerprint),
                 "counters": dict(counters),
                 "optimisers": scalars,
-                "sha256": {name: sha256_of(partial / name) for name in (WEIGHTS, MOMENTS)},
+                "sha256": sums,
             },
         )
-        seal(partial)
+        seal(partial, sums)
 
 
 def _own(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from seminar_core.data import candidates
+from seminar_core.data.pools import item_counts
 from seminar_core.errors import ConfigError, EmptyDataError, UnknownNameError
-from seminar_core.evaluation import protocol
+from seminar_core.evaluation import baselines, protocol
 from seminar_core.evaluation.baselines import baseline_ranks, oracle_ranks, popularity_ranks, training_counts
 from seminar_core.evaluation.metrics import label_auc, mean_metrics
 from seminar_core.evaluation.protocol import (
@@ -126,6 +128,28 @@ def test_rivals_of_the_full_catalogue_were_never_met():
         assert set(np.flatnonzero(~mask[row]) + 1) == set(life.tolist()) | unmet
         whole = rival_mask(dataset, split.test, "catalogue")[row]
         assert set(np.flatnonzero(~whole) + 1) == set(life.tolist())
+
+
+def test_the_pool_of_rivals_is_counted_once_however_many_batches_are_ranked(monkeypatch):
+    dataset, split = plain_data()
+    questions = ask(dataset, split, negatives="full")
+    counted: list[int] = []
+
+    def count(store, n_items, train_end=None):
+        counted.append(1)
+        return item_counts(store, n_items, train_end)
+
+    monkeypatch.setattr(candidates, "item_counts", count)
+    for size in (1, 100):
+        monkeypatch.setattr(baselines, "BLOCK", size)
+        monkeypatch.setattr(protocol, "batch_size", lambda *sizes, size=size: size)
+        counted.clear()
+        rank_model(count_in_life, dataset, questions, max_length=10)
+        popularity_ranks(dataset, split, questions)
+        assert len(counted) == 2  # the model's and popularity's
+    counted.clear()
+    candidates.evaluation_negatives(dataset, split.test, count=5)
+    assert len(counted) == 1
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from seminar_core import sums
 from seminar_core.errors import CorruptFileError, MissingFileError, ShapeError, StaleError
+from seminar_core.files import sha256_of
 from seminar_core.training import checkpoint
 from seminar_core.training.checkpoint import Fingerprint, load_weights, put_weights, resume_from, save_checkpoint
 from tests.model.model_worlds import make_model
@@ -41,6 +43,22 @@ def test_weights_and_counters_read_back(saved):
     other = layer(seed=1)
     assert load_weights(path, other, FINGERPRINT) == {"step": 3}
     assert torch.equal(other.weight, model.weight)
+
+
+def test_weights_and_moments_are_summed_once_and_recorded_as_they_are(tmp_path, monkeypatch):
+    read: list[str] = []
+
+    def counted(path):
+        read.append(path.name)
+        return sha256_of(path)
+
+    monkeypatch.setattr(checkpoint, "sha256_of", counted)
+    monkeypatch.setattr(sums, "sha256_of", counted)
+    model = layer()
+    save_checkpoint(tmp_path / "best", model=model, optimisers=[], counters={}, fingerprint=FINGERPRINT)
+    assert sorted(read) == ["moments.safetensors", "state.json", "weights.safetensors"]
+    assert not sums.problems(tmp_path / "best", full=True)
+    assert set(sums.read_sums(tmp_path / "best")) == set(read)
 
 
 def test_moments_and_generators_read_back(saved):
