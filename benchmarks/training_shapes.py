@@ -39,6 +39,7 @@ class Shape:
         tokens: rows of the query-token table.
         real_lengths: lives of a skewed length distribution (mean 9.6), batches of similar length; else all of length L.
         sparse: gradients by rows.
+        items, queries, frozen_width: of the catalogue, where they are not those of the reference.
     """
 
     people: int
@@ -48,6 +49,14 @@ class Shape:
     tokens: int = 50_000
     real_lengths: bool = False
     sparse: bool = False
+    items: int | None = None
+    queries: int | None = None
+    frozen_width: int | None = None
+
+    @property
+    def ids(self) -> tuple[int, int]:
+        """Items and queries that a life draws from."""
+        return self.items or ITEMS, self.queries or QUERIES
 
 
 SHAPES = {
@@ -117,17 +126,19 @@ def make_channels(shape: Shape, seed: int = 0) -> Channels:
     """Channels over random ids: no attribute values, random tokens, random unit-length frozen vectors."""
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
-    tokens = rng.integers(1, shape.tokens + 1, (QUERIES + 1, TOKENS_PER_QUERY), dtype=np.int32)
+    items, queries = shape.ids
+    tokens = rng.integers(1, shape.tokens + 1, (queries + 1, TOKENS_PER_QUERY), dtype=np.int32)
     tokens[0] = 0
     tables: list[torch.Tensor | None] = [None, None]
     if shape.frozen:
         for i in range(2):
-            table = torch.randn(ITEMS + 1, FROZEN).mul_(FROZEN**-0.5)
+            width = shape.frozen_width or FROZEN
+            table = torch.randn(items + 1, width).mul_(width**-0.5)
             table[0] = 0
             tables[i] = table
     return Channels(
         width=WIDTH,
-        n_items=ITEMS,
+        n_items=items,
         attributes=None,
         n_attribute_values=0,
         query_tokens=torch.from_numpy(tokens),
@@ -138,9 +149,9 @@ def make_channels(shape: Shape, seed: int = 0) -> Channels:
     )
 
 
-def category_rows(seed: int = 0) -> torch.Tensor:
+def category_rows(seed: int = 0, items: int | None = None) -> torch.Tensor:
     """(I+1,) random category rows."""
-    rows = torch.from_numpy(np.random.default_rng(seed).integers(1, CATEGORIES + 1, ITEMS + 1))
+    rows = torch.from_numpy(np.random.default_rng(seed).integers(1, CATEGORIES + 1, (items or ITEMS) + 1))
     rows[0] = 0
     return rows
 
@@ -189,16 +200,17 @@ def batch_lengths(shape: Shape, batches: int, seed: int = 0) -> np.ndarray:
 def make_batch(shape: Shape, lengths: np.ndarray, candidates: int, seed: int) -> tuple[LifeBatch, TargetBatch]:
     """Random lives of `lengths` (B,), every event with a query of its own, one target each."""
     rng = np.random.default_rng((seed, 2))
+    items, queries = shape.ids
     people, width = len(lengths), int(lengths.max())
     valid = np.arange(width) < lengths[:, None]
-    item = rng.integers(1, ITEMS + 1, (people, width), dtype=np.int32) * valid
-    query = rng.integers(1, QUERIES + 1, (people, width), dtype=np.int32) * valid
+    item = rng.integers(1, items + 1, (people, width), dtype=np.int32) * valid
+    query = rng.integers(1, queries + 1, (people, width), dtype=np.int32) * valid
     time_s = NOW_S - np.sort(rng.integers(1, 10**8, (people, width)))[:, ::-1]
     wanted = (people, 1, candidates)
     one = np.ones((people, 1), bool)
     return LifeBatch(item, query, np.where(valid, time_s, 0), valid), TargetBatch(
-        rng.integers(1, ITEMS + 1, wanted, dtype=np.int32),
-        rng.integers(1, QUERIES + 1, wanted, dtype=np.int32),
+        rng.integers(1, items + 1, wanted, dtype=np.int32),
+        rng.integers(1, queries + 1, wanted, dtype=np.int32),
         np.full((people, 1), NOW_S),
         lengths[:, None].astype(np.int32),
         one,

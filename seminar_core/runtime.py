@@ -62,6 +62,18 @@ def peak_memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def device_use_percent(device: str) -> int | None:
+    """Share of the last moment in which a CUDA device computed, by NVML; None without one or without nvidia-ml-py."""
+    import torch
+
+    if not device.startswith("cuda"):
+        return None
+    try:
+        return int(torch.cuda.utilization(torch.device(device)))
+    except (ModuleNotFoundError, RuntimeError):  # no nvidia-ml-py; no driver that answers it
+        return None
+
+
 def machine_facts() -> dict[str, Any]:
     """Processor, cores, Python and the versions that figures depend on."""
     processor = platform.processor() or platform.machine()

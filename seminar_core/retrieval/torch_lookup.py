@@ -12,47 +12,56 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ..contracts import ChannelVectors, Folded, Kept
-from .codebooks import Codebooks
-from .events import EventSet, stack
+from ..contracts import Folded, Kept
+from .events import stack
 from .exact import check_keep, split_heads
-from .packed import Group, pack
+from .packed import Group, PackedLife
 from .quantisers import Scalar
+
+PIECE_CELLS = 2**26  # scores of one piece of a batch of targets: 256 MB, and as much again for the best of them
 
 
 class TorchLookup:
-    """Asymmetric distances by look-up tables on a torch device, packed layout.
+    """Asymmetric distances by look-up tables on a torch device.
 
     Args:
-        codebooks: of the run.
-        vectors: the run's vectors, for codes of pairs that were not encoded beforehand.
-        events: the life.
+        life: packed, in either layout.
         device: `cpu`, `cuda` or `cuda:N`.
+        compiled: torch.compile the sums, with this backend; None = one operation after the other.
     """
 
-    def __init__(self, codebooks: Codebooks, vectors: ChannelVectors, events: EventSet, device: str = "cpu"):
-        self.spec, self.layout = str(codebooks.spec), "packed"
-        self.bytes_per_event = codebooks.bytes_per_event
+    def __init__(self, life: PackedLife, device: str = "cpu", compiled: str | None = None):
+        self.spec, self.layout = str(life.codebooks.spec), life.layout
+        self.bytes_per_event = life.bytes_per_event
         self.device = torch.device(device)
-        self.distinct = events.distinct
+        self.distinct = life.distinct
+        self._sums = sums_of_tables if compiled is None else torch.compile(sums_of_tables, backend=compiled)
         self._groups: list[tuple[Group, torch.Tensor, torch.Tensor]] = []
-        for group in pack(codebooks, vectors, events).groups:
-            codes = group.columns.astype(np.float32 if isinstance(group.parts[0].coder, Scalar) else np.int64)
-            places = torch.from_numpy(group.pairs.copy())
-            self._groups.append((group, torch.from_numpy(codes).to(self.device), places.to(self.device)))
+        for group in life.groups:
+            scalar = isinstance(group.parts[0].coder, Scalar)
+            codes = torch.from_numpy(group.columns.astype(np.float32 if scalar else np.int32)).to(self.device)
+            self._groups.append((group, codes, torch.from_numpy(group.pairs.copy()).to(self.device)))
 
     def scores_of_pairs(self, rows: np.ndarray, scale: np.ndarray) -> torch.Tensor:
         """Approximate scores (R, P) of the distinct pairs for stacked targets (R, M, D), on the device."""
-        out = torch.empty((len(rows), len(self.distinct)), dtype=torch.float32, device=self.device)
-        for group, codes, places in self._groups:
-            tables, constants = (torch.from_numpy(np.ascontiguousarray(a)) for a in group.tables(rows, scale))
-            tables, constants = tables.float().to(self.device), constants.float().to(self.device)
-            if isinstance(group.parts[0].coder, Scalar):
-                sums = tables @ codes.T
-            else:
-                sums = torch.zeros((len(rows), codes.shape[1]), dtype=torch.float32, device=self.device)
-                for s in range(len(codes)):
-                    sums += tables[:, s].index_select(1, codes[s])
+        return self._scores(self._tables(rows, scale), slice(0, len(rows)))
+
+    def _tables(self, rows: np.ndarray, scale: np.ndarray) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Each group's look-up tables and constants; of all targets together, as products of fewer round otherwise."""
+        made = [group.tables(rows, scale) for group, _, _ in self._groups]
+        return [(self._moved(tables), self._moved(constants)) for tables, constants in made]
+
+    def _moved(self, array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array, np.float32)).to(self.device)
+
+    def _scores(self, made: list[tuple[torch.Tensor, torch.Tensor]], part: slice) -> torch.Tensor:
+        """Scores (r, P) of a part of the targets that tables were made for."""
+        shape = (part.stop - part.start, len(self.distinct))
+        out = torch.empty(shape, dtype=torch.float32, device=self.device)
+        for (group, codes, places), (tables, constants) in zip(self._groups, made, strict=True):
+            tables, constants = tables[part], constants[part]
+            scalar = isinstance(group.parts[0].coder, Scalar)
+            sums = tables @ codes.T if scalar else self._sums(tables, codes)
             out[:, places] = sums + constants[:, None]
         return out
 
@@ -61,9 +70,22 @@ class TorchLookup:
         return self.search_batch([target], keep)[0]
 
     def search_batch(self, targets: Sequence[Folded], keep: int) -> list[Kept]:
-        """`search` for all targets and heads in one pass."""
-        pairs, scores = top_k_torch(self.scores_of_pairs(*stack(targets)), keep)
-        return split_heads(self.distinct.spread(pairs.cpu().numpy(), scores.cpu().numpy(), keep), targets)
+        """`search` for all targets and heads, as many at once as `PIECE_CELLS` allows."""
+        rows, scale = stack(targets)
+        made = self._tables(rows, scale)
+        size = max(1, PIECE_CELLS // max(len(self.distinct), 1))
+        parts = [slice(start, min(start + size, len(rows))) for start in range(0, len(rows), size)]
+        found = [top_k_torch(self._scores(made, part), keep) for part in parts]
+        pairs, scores = (torch.cat(both).cpu().numpy() for both in zip(*found, strict=True))
+        return split_heads(self.distinct.spread(pairs, scores, keep), targets)
+
+
+def sums_of_tables(tables: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+    """Sums (R, n) over sub-spaces, in their order, of the entries of tables (R, S, C) that codes (S, n) name."""
+    sums = torch.zeros((len(tables), codes.shape[1]), dtype=torch.float32, device=tables.device)
+    for s in range(len(codes)):
+        sums += tables[:, s].index_select(1, codes[s])
+    return sums
 
 
 def top_k_torch(scores: torch.Tensor, keep: int) -> tuple[torch.Tensor, torch.Tensor]:

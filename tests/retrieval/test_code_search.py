@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from benchmarks.retrieval_ground import fold
 from seminar_core.contracts import ChannelVectors, Folded
 from seminar_core.errors import ConfigError, StaleError
+from seminar_core.retrieval import torch_lookup
 from seminar_core.retrieval.codebooks import Codebooks, train_codebooks
 from seminar_core.retrieval.events import EventSet, pair_keys, pair_vectors
 from seminar_core.retrieval.exact import ExactScorer, Scorer, top_k
@@ -318,11 +319,13 @@ def devices() -> list[str]:
 
 @pytest.mark.parametrize("device", devices())
 @pytest.mark.parametrize("spec", [s for s in SPECS if s != "SQ8"])
-def test_the_torch_look_up_keeps_what_the_cpu_keeps(world, all_books, spec, device):
+@pytest.mark.parametrize("layout", ["packed", "shared"])
+def test_the_torch_look_up_keeps_what_the_cpu_keeps(world, all_books, spec, device, layout, monkeypatch):
+    monkeypatch.setattr(torch_lookup, "PIECE_CELLS", 100)  # several pieces
     events = life(vectors(items=12, queries=2), 150)  # many ties
     many = [target(world, seed=s) for s in range(3)]
-    cpu = LookupScorer(all_books[spec], world, events).search_batch(many, 25)
-    other = TorchLookup(all_books[spec], world, events, device).search_batch(many, 25)
+    cpu = LookupScorer(all_books[spec], world, events, layout).search_batch(many, 25)
+    other = TorchLookup(pack(all_books[spec], world, events, layout), device).search_batch(many, 25)
     for a, b in zip(cpu, other, strict=True):
         assert (a.events == b.events).all() and (a.scores == b.scores).all()
 
@@ -331,7 +334,7 @@ def test_the_torch_look_up_keeps_what_the_cpu_keeps(world, all_books, spec, devi
 def test_scalar_codes_agree_on_torch_to_rounding(world, all_books, events, device):
     cpu = LookupScorer(all_books["SQ8"], world, events).scores(target(world))
     rows, scale = target(world).u, np.full(2, 2.0, np.float32)
-    found = TorchLookup(all_books["SQ8"], world, events, device).scores_of_pairs(rows, scale)
+    found = TorchLookup(pack(all_books["SQ8"], world, events), device).scores_of_pairs(rows, scale)
     np.testing.assert_allclose(found.cpu().numpy()[:, events.distinct.pair_of], cpu, atol=1e-3)
 
 
