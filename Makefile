@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: setup app test test-slow test-faults test-slurm check bench screens
+.PHONY: setup app test test-slow test-faults test-slurm check bench bench-quick screens
 
 setup: $(VENV)/.installed
 
@@ -44,6 +44,9 @@ bench: setup
 	$(BIN)/python -m seminar_core bench evaluation --full
 	$(BIN)/python -m seminar_core bench import --full
 	$(BIN)/python -m seminar_core bench app --full
+
+bench-quick: setup
+	$(BIN)/python benchmarks/quick.py
 
 screens: setup
 	$(BIN)/python docs/screens/take_screens.py
