@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: setup app test test-slow test-faults test-slurm check bench bench-quick screens
+.PHONY: setup app test fuzz test-slow test-faults test-slurm check bench bench-quick screens
 
 setup: $(VENV)/.installed
 
@@ -21,6 +21,10 @@ app: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+MINUTES ?= 10
+fuzz: setup
+	$(BIN)/python -m tests.fuzz $(MINUTES)
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow

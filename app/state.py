@@ -87,6 +87,15 @@ def _digest(text: str) -> str:
     return text
 
 
+def _one_of(*known: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in known:
+            raise ValueError(f"expected one of {', '.join(known)}")
+        return text
+
+    return read
+
+
 _zones = cache(available_timezones)
 
 
@@ -116,7 +125,7 @@ PARAMETERS: dict[str, Parameter] = {
     "text": Parameter("", str, "only events whose query or title contains this"),
     "actions": Parameter((), _names, "only these actions"),
     "categories": Parameter((), _names, "only these categories"),
-    "lanes": Parameter("both", str, "both | search | browsing"),
+    "lanes": Parameter("both", _one_of("both", "search", "browsing"), "both | search | browsing"),
     "page": Parameter(0, _count, "page of the table of events"),
     # Retrieval
     "k": Parameter(50, _count, "events kept per head"),
@@ -130,29 +139,41 @@ PARAMETERS: dict[str, Parameter] = {
     "method": Parameter("", str, "first-stage method instead of the specification"),
     "methods": Parameter((), _names, "further methods as columns"),
     "event": Parameter((), _positions, "events whose loss is explained"),
-    "figure": Parameter("lanes", str, "lanes | parts | rank_shift | scores: the figure of what was kept"),
+    "figure": Parameter(
+        "lanes",
+        _one_of("lanes", "parts", "rank_shift", "scores"),
+        "lanes | parts | rank_shift | scores: the figure of what was kept",
+    ),
     # Alignment
     "stages": Parameter((), _names, "stages on the map"),
     "channels": Parameter((), _names, "channels on the map"),
     "colour": Parameter("", str, "what colours the map"),
-    "correction": Parameter("none", str, "none | centred | procrustes: what is taken out before measuring"),
-    "view": Parameter("stages", str, "stages | film: side by side, or one map moving over the checkpoints"),
-    "drawing": Parameter("webgl", str, "webgl | plotly"),
+    "correction": Parameter(
+        "none",
+        _one_of("none", "centred", "procrustes"),
+        "none | centred | procrustes: what is taken out before measuring",
+    ),
+    "view": Parameter(
+        "stages", _one_of("stages", "film"), "stages | film: side by side, or one map moving over the checkpoints"
+    ),
+    "drawing": Parameter("webgl", _one_of("webgl", "plotly"), "webgl | plotly"),
     "held_out": Parameter(True, _flag, "figures of the items kept out of alignment"),
     "selected": Parameter("", _digest, "digest of the selection kept on disk"),
     "seed": Parameter(0, _count, "seed of the sampled points"),
     "slice": Parameter("", str, "items of the number card, as `field=value`; empty = all"),
-    "of": Parameter("items", str, "work-list of items or people"),
+    "of": Parameter("items", _one_of("items", "people"), "work-list of items or people"),
     "list_stage": Parameter("", str, "stage of the work-list; empty = the last that is shown"),
     # Training
-    "part": Parameter("watch", str, "part of the station Training: watch | start | compare"),
-    "clock": Parameter("step", str, "x axis of curves: step | time_s"),
+    "part": Parameter(
+        "watch", _one_of("watch", "start", "compare"), "part of the station Training: watch | start | compare"
+    ),
+    "clock": Parameter("step", _one_of("step", "time_s"), "x axis of curves: step | time_s"),
     "job": Parameter("", str, "job that is shown"),
     "recipe": Parameter("pretrain", str, "recipe that is chosen"),
     "runs": Parameter((), _names, "runs that are compared"),
     "metric": Parameter("", str, "metric that is shown"),
     # figures
-    "picture": Parameter("png", str, "format of a figure's picture: png | svg"),
+    "picture": Parameter("png", _one_of("png", "svg"), "format of a figure's picture: png | svg"),
 }
 
 

@@ -19,7 +19,7 @@ from ..errors import EmptyDataError, InvalidDataError, MissingColumnError, Missi
 from .hints import EVENT_COLUMNS, UNITS, Hints
 from .scratch import identifier, literal, reading
 from .table_files import Table, open_table
-from .text_tables import PROBLEM
+from .text_tables import PROBLEM, ROW
 
 LATEST_TIME_S = 4_102_444_800  # 2100-01-01: later is almost always milliseconds
 REQUIRED, OPTIONAL = EVENT_COLUMNS[:3], EVENT_COLUMNS[3:]
@@ -197,8 +197,8 @@ def define_checked(
 ) -> None:
     """Make the view `checked` over `rows_sql`: every row with the columns of an event and its reason or NULL.
 
-    With `problems` the rows have a column `__problem` that says what is wrong with them already; columns in `clean` are
-    taken as they are.
+    Other columns than those of `header` are left out. With `problems` the rows have a column `__problem` that says what
+    is wrong with them already; columns in `clean` are taken as they are.
     """
     hints = hints or Hints()
 
@@ -210,6 +210,7 @@ def define_checked(
     label, bad_label = _label("label", header["label"]) if "label" in header else ("CAST(-1 AS TINYINT)", "false")
     time = identifier("time")
     blank = f"trim({time}, {BLANKS}) = ''" if header["time"] == "VARCHAR" else "false"
+    kept = ", ".join(map(identifier, [ROW, *([PROBLEM] if problems else []), *header]))
     connection.execute(
         f"""CREATE OR REPLACE TEMP VIEW checked AS SELECT *, CASE
             {f"WHEN {identifier(PROBLEM)} IS NOT NULL THEN {identifier(PROBLEM)}" if problems else ""}
@@ -217,7 +218,7 @@ def define_checked(
             WHEN {time} IS NULL OR {blank} THEN 'empty_time' WHEN e_time_s IS NULL THEN 'unreadable_time'
             WHEN e_time_s < 0 THEN 'negative_time' WHEN e_time_s > {LATEST_TIME_S} THEN 'time_after_2100'
             WHEN {bad_label} THEN 'bad_label' END AS e_reason
-        FROM (SELECT *, {value("person", id_sql)} AS e_person, {value("item", id_sql)} AS e_item,
+        FROM (SELECT {kept}, {value("person", id_sql)} AS e_person, {value("item", id_sql)} AS e_item,
             {_seconds("time", header["time"], hints)} AS e_time_s, {value("query", _text)} AS e_query,
             {value("action", _text)} AS e_action,
             {label} AS e_label FROM ({rows_sql}))"""

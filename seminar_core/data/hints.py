@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from reprlib import repr as brief  # of what a file may nest or repeat without end
 from typing import Any
 
 from ..errors import ConfigError, CorruptFileError, MissingFileError
@@ -71,16 +72,19 @@ class Hints:
     def _check_types(self) -> None:
         """Raise for a hint that is no text, or a header that is neither true nor false."""
         if not isinstance(self.header, bool):
-            raise ConfigError(f"header {self.header!r} is neither true nor false", hint="write header = false")
+            raise ConfigError(f"header {brief(self.header)} is neither true nor false", hint="write header = false")
         if not isinstance(self.columns, Mapping):
             raise ConfigError(
-                f"columns {self.columns!r} is no table of names", hint='write [columns] and below it person = "userId"'
+                f"columns {brief(self.columns)} is no table of names",
+                hint='write [columns] and below it person = "userId"',
             )
         told = {name: getattr(self, name) for name in ("delimiter", "encoding", "time_unit", "time_format")}
         told |= {f"column {ours}": theirs for ours, theirs in self.columns.items()}
         for name, value in told.items():
             if not (isinstance(value, str) or (value is None and not name.startswith("column "))):
-                raise ConfigError(f"{name} {value!r} is no text", hint="put it into quotes, also where it is a number")
+                raise ConfigError(
+                    f"{name} {brief(value)} is no text", hint="put it into quotes, also where it is a number"
+                )
 
 
 def refuse_hints(hints: Hints, kind: str) -> None:
@@ -128,7 +132,7 @@ def read_hints(path: Path) -> dict[str, Any]:
     known = [f.name for f in fields(Hints)]
     for name in found:
         if name not in known:
-            raise ConfigError(f"{path}: {name!r} is no hint", hint=f"hints are {', '.join(known)}")
+            raise ConfigError(f"{path}: {brief(name)} is no hint", hint=f"hints are {', '.join(known)}")
     return found
 
 

@@ -7,7 +7,9 @@ Data, import. A picture comes from a stranger: its format is one of a few, its s
 from __future__ import annotations
 
 import io
+import struct
 import warnings
+import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +25,10 @@ MOST_BYTES = 40_000_000
 FORMATS = ("WEBP", "JPEG", "PNG", "GIF", "BMP")
 QUALITY = 82
 BATCH = 256
+DECODER_ERRORS = (  # what Pillow's decoders raise over damaged bytes
+    UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError, struct.error,
+    zlib.error, IndexError, KeyError, TypeError, OverflowError, ZeroDivisionError, RecursionError, MemoryError,
+)  # fmt: skip
 LIGHT = 160  # a transparent drawing lighter than this, of 255, gets a dark ground
 
 
@@ -49,7 +55,7 @@ def normalised(data: bytes) -> bytes | None:
             out = io.BytesIO()
             image.save(out, "WEBP", quality=QUALITY, method=2)
             return out.getvalue()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
+    except DECODER_ERRORS:
         return None
 
 

@@ -7,15 +7,20 @@ sets, and neither loads extensions nor sees the network.
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from ..errors import CorruptFileError, ResourceError
 
 MEMORY_LIMIT = "1200MB"
+PARSER_ERRORS = (
+    duckdb.Error, pa.ArrowException, zlib.error, OSError, ValueError, OverflowError, RecursionError, EOFError,
+)  # fmt: skip
 
 
 def literal(value: str | Path) -> str:
@@ -35,7 +40,10 @@ def identifier(name: str) -> str:
 
 @contextmanager
 def reading(path: Path, inner: Path | None = None) -> Iterator[None]:
-    """Turn what duckdb says about a file it cannot read into an error that names the file.
+    """The boundary of every parser: what it says about a file it cannot read becomes an error that names the file.
+
+    What an import does with a file stands inside, so that nothing a library raises over damaged or hostile bytes
+    (duckdb, Arrow, zlib, Python's own decoders) passes as a trace.
 
     Args:
         path: the file as the reader knows it.
@@ -47,9 +55,11 @@ def reading(path: Path, inner: Path | None = None) -> Iterator[None]:
     """
     try:
         yield
-    except duckdb.Error as error:
-        first = str(error).strip().splitlines()[0].replace(str(inner or path), str(path))
-        if isinstance(error, duckdb.OutOfMemoryException) or "No space left" in first:
+    except PARSER_ERRORS as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the operating system refused something: no fault of the file
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0].replace(str(inner or path), str(path))
+        if isinstance(error, duckdb.OutOfMemoryException | MemoryError) or "No space left" in first:
             raise ResourceError(
                 f"reading {path} needs more memory or disk space than there is: {first}",
                 hint="free space on the disk of the workspace, or point --workspace to a larger one",

@@ -189,7 +189,7 @@ def refuse_name(source: Path, name: str) -> None:
     """
     if "\0" in name:
         raise InvalidDataError(f"{source}: the column name {name!r} holds a NUL character", hint="rename the column")
-    if name in (ROW, PROBLEM, EXTRA):
+    if name in (ROW, PROBLEM, EXTRA, "__item"):
         raise InvalidDataError(f"{source}: the column name {name!r} is kept for the import", hint="rename the column")
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..data.dataset import Dataset
+from ..data.scratch import reading
 from ..errors import (
     CorruptFileError,
     EmptyDataError,
@@ -63,6 +64,10 @@ class Given:
             ShapeError: vectors of two lengths.
             NonFiniteError: NaN or infinity.
         """
+        with reading(self.path):
+            return self._encode(dataset, progress)
+
+    def _encode(self, dataset: Dataset, progress: Progress) -> Encoded:
         try:
             file = pq.ParquetFile(self.path)
             names = file.schema_arrow.names
@@ -76,17 +81,17 @@ class Given:
                     f"{self.path} has no column {name!r}; it has {', '.join(names)}",
                     hint="the columns are item and vector, for texts also query",
                 )
-        reading = _Reading(self.path, dataset)
+        found = _Reading(self.path, dataset)
         columns = [n for n in ("item", "vector", "query") if n in names]
         try:
             for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=columns):
-                reading.add(batch)
-                progress(reading.rows, file.metadata.num_rows, "reading vectors")
+                found.add(batch)
+                progress(found.rows, file.metadata.num_rows, "reading vectors")
         except (OSError, pa.ArrowInvalid) as error:
             raise CorruptFileError(
                 f"{self.path} cannot be read to its end: {error}", hint="the file may be truncated: write it again"
             ) from error
-        return reading.encoded(with_queries=self.with_queries)
+        return found.encoded(with_queries=self.with_queries)
 
 
 class _Reading:

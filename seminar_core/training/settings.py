@@ -136,13 +136,13 @@ def load_config(kind: type[C], path: Path | None = None, settings: Iterable[str]
         if not Path(path).is_file():
             raise MissingFileError(f"configuration file {path} does not exist", hint="check the path after --config")
         try:
-            content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            content = flatten(tomllib.loads(Path(path).read_text(encoding="utf-8")))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise CorruptFileError(
-                f"{path} is not TOML: {error}",
+                f"{path} is not TOML: {error or 'nested too deeply'}",
                 hint="write lines such as seed = 3, or below a line [batches] negatives = 20",
             ) from error
-        config = with_values(config, flatten(content))
+        config = with_values(config, content)
     config = with_values(config, assignments(settings))
     return with_values(config, {name: value for name, value in values.items() if value is not None})
 

@@ -297,3 +297,8 @@ def test_the_map_of_the_bundled_run_is_there_at_once(open_app, workspace):
     at = open_app(workspace, "alignment", dataset="sample", run="sample-seminar")
     said = words_of(at)
     assert not at.exception and "**UMAP**" in said and "This is PCA" not in said
+
+
+def test_a_link_to_a_work_list_of_nothing_known_is_explained(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "alignment", dataset="tiny", run="run", of="PQ16x8")
+    assert not at.exception and "“of=PQ16x8” is not work-list of items or people" in words_of(at)

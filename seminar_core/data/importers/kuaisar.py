@@ -69,7 +69,7 @@ def import_kuaisar(
             raise MissingFileError(
                 f"{path / stem}.csv does not exist", hint="give the unpacked KuaiSAR folder, with both kinds of events"
             )
-    with dataset_lock(workspace, name), scratch_directory(workspace, name) as scratch:
+    with reading(path), dataset_lock(workspace, name), scratch_directory(workspace, name) as scratch:
         connection = scratch_connection(scratch)
         try:
             progress(0, 100, "reading rec_inter.csv and src_inter.csv")

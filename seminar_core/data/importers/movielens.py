@@ -69,7 +69,7 @@ def import_movielens(
     started = time.perf_counter()
     path = Path(path)
     refuse_reserved(name)
-    with dataset_lock(workspace, name), scratch_directory(workspace, name) as scratch:
+    with reading(path), dataset_lock(workspace, name), scratch_directory(workspace, name) as scratch:
         connection = scratch_connection(scratch)
         try:
             tables = as_latest(path, scratch)

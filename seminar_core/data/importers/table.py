@@ -19,7 +19,7 @@ from ..catalogue import read_items
 from ..dataset import SAMPLE, Dataset
 from ..event_source import open_events, write_rejected
 from ..hints import EVENT_COLUMNS, Hints
-from ..scratch import scratch_connection
+from ..scratch import reading, scratch_connection
 from ..stages import scratch_directory
 from ..table_files import ENDINGS
 from ..versions import dataset_lock
@@ -95,21 +95,24 @@ def build_table(
     connection = scratch_connection(scratch)
     try:
         progress(0, 100, f"reading {events.name}")
-        source = open_events(connection, events, scratch, hints)
+        with reading(events):
+            source = open_events(connection, events, scratch, hints)
         if rejected is not None:
             write_rejected(source, Path(rejected))
-        catalogue = read_items(connection, items, scratch, hints) if items else None
+        with reading(items or events):
+            catalogue = read_items(connection, items, scratch, hints) if items else None
         truth = path / "truth"
-        version = build_dataset(
-            workspace,
-            name,
-            source,
-            catalogue,
-            scratch=scratch,
-            origin={"format": "table", "path": str(path), **(origin or {})},
-            truth=truth if truth.is_dir() else None,
-            progress=progress,
-        )
+        with reading(events):
+            version = build_dataset(
+                workspace,
+                name,
+                source,
+                catalogue,
+                scratch=scratch,
+                origin={"format": "table", "path": str(path), **(origin or {})},
+                truth=truth if truth.is_dir() else None,
+                progress=progress,
+            )
     finally:
         connection.close()
     return Dataset(name, version)

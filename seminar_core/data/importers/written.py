@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from ...progress import Progress
 from ...workspace import Workspace
+from ..scratch import reading
 from ..stages import scratch_directory, stage
 from ..versions import dataset_lock
 from .table import answer, build_table, refuse_reserved
@@ -47,7 +48,8 @@ def import_written(
     refuse_reserved(name)
     with dataset_lock(workspace, name), scratch_directory(workspace, name) as scratch:
         progress(0, 100, f"reading {path.name}")
-        folder, _ = stage(scratch, "written", {"format": kind, **facts}, write)
+        with reading(path):
+            folder, _ = stage(scratch, "written", {"format": kind, **facts}, write)
         origin = {"format": kind, "path": str(path)}
         dataset = build_table(workspace, folder, name, scratch, rejected=rejected, origin=origin, progress=progress)
     return answer(dataset, started)
