@@ -1,5 +1,5 @@
-"""Import speed, memory and read latency: `python benchmarks/import_speed.py [--quick|--large]` writes
-docs/results/import.json.
+"""Import speed, memory and read latency: `python benchmarks/import_speed.py [--quick|--large] [--note WORDS]`
+writes docs/results/import.json.
 
 20 million events (10,000 people x 2,000, and one life of 102,000) from Parquet and from CSV, each imported in a process
 of its own; `--quick` takes 2 million, `--large` adds 100 million (50,000 people x 2,000) from Parquet, which needs
@@ -22,6 +22,8 @@ from seminar_core.files import write_json  # noqa: E402 - the same
 def main() -> None:
     """Measure, write the result file, print it."""
     result = run(full="--quick" not in sys.argv[1:], large="--large" in sys.argv[1:])
+    if "--note" in sys.argv:
+        result["note"] = sys.argv[sys.argv.index("--note") + 1]
     write_json(ROOT / "docs" / "results" / "import.json", result)
     print(json.dumps(result, indent=1))
 

@@ -14,14 +14,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..errors import EmptyDataError, InvalidDataError
+from ..errors import EmptyDataError, InvalidDataError, ResourceError
 from ..files import write_json
 from ..progress import Progress, silent
 from ..workspace import Workspace
 from .catalogue import Catalogue, CatalogueWritten, with_items_of_events, write_catalogue
 from .event_source import HINTS, EventSource
 from .event_writer import EventWriter, Rows, Tallies, sorted_blocks
+from .limits import BYTES, require_room
 from .report import make_report
+from .scratch import reading
 from .versions import FORMAT_VERSION, copy_truth, publish, version_hash
 from .vocabulary import natural_order, query_token_table
 
@@ -59,9 +61,11 @@ def build_dataset(
 
     Raises:
         EmptyDataError: no clean event.
+        ResourceError: its people, items and queries do not fit into memory.
         InvalidDataError: more different actions than a byte can number.
     """
     refuse_empty(source)
+    refuse_too_many_names(source)
     version = scratch / "version"
     version.mkdir()
     progress(10, PERCENT, "collecting people, items and queries")
@@ -104,6 +108,17 @@ def refuse_empty(source: EventSource) -> None:
             f"{source.path}: no event is left, all {source.n_rejected} rows were rejected ({reasons})",
             hint=HINTS[max(source.rejected, key=lambda kind: source.rejected[kind][0])],
         )
+
+
+def refuse_too_many_names(source: EventSource) -> None:
+    """Raise `ResourceError` when people, items and queries do not fit into memory; counted where they might not."""
+    try:
+        require_room(source.path, dict.fromkeys(BYTES, source.events), BYTES, source.events)
+    except ResourceError:
+        kinds = ", ".join(f"approx_count_distinct({kind})" for kind in BYTES)
+        with reading(source.path):
+            (found,) = source.connection.execute(f"SELECT {kinds} FROM clean").fetchall()
+        require_room(source.path, dict(zip(BYTES, found, strict=True)), BYTES, source.events)
 
 
 def collect_rows(source: EventSource, catalogue: Catalogue) -> Rows:

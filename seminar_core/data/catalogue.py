@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from ..errors import InvalidDataError, MissingColumnError, UnsafePathError
 from .event_source import WHITE, id_sql
 from .hints import EVENT_COLUMNS, ITEM_COLUMNS, Hints
+from .limits import CATALOGUE_BYTES, require_room
 from .pictures import write_pictures
 from .scratch import identifier, reading
 from .table_files import open_table, parquet_parts
@@ -94,6 +95,7 @@ def read_items(
         MissingColumnError: there is no column `item`.
         CorruptFileError: the file cannot be read.
         UnsafePathError: a picture's path leaves the folder.
+        ResourceError: so many items do not fit into memory.
     """
     hints = replace(hints or Hints(), header=True)
     table = open_table(connection, path, scratch, ITEM_COLUMNS, hints, may_lack=EVENT_COLUMNS)
@@ -113,6 +115,9 @@ def read_items(
             ignored.append(name)
     listed = ", ".join(identifier(name) for name in wanted if name != "item")
     ids = f'{id_sql("item", header["item"])} AS "__item"'
+    with reading(path):
+        ((count,),) = connection.execute(f"SELECT count(*) FROM ({sql})").fetchall()
+    require_room(path, {"item": count}, {"item": CATALOGUE_BYTES})
     with reading(path):
         found = connection.sql(
             f'SELECT "__row", {identifier(PROBLEM)}, {ids}{listed and ", "}{listed} FROM ({sql}) ORDER BY "__row"'

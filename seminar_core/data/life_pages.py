@@ -1,32 +1,46 @@
 """Pages of a life: the events of one person as a reader wants them, with the texts.
 
-Data. duckdb reads events.parquet and skips every row group whose person rows lie elsewhere, so a page costs the same in
-a data set of any size. The process has one empty database in memory, because opening one costs 20 ms and a page 8, and
-each call a connection to it; no file is ever locked.
+Data. The events of a life lie together in events.parquet, from the offset that the sequence store knows, and an item's
+title lies at its row of items.parquet: only the row groups that hold them are read, and a file's footer is parsed once
+a process, so a page costs the same in a data set of any size.
 """
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
-import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from ..errors import ConfigError
+from ..errors import ConfigError, CorruptFileError
 from .dataset import Dataset
-from .scratch import literal, reading
+from .scratch import reading
 
-PAGE = """SELECT CAST(e.event AS VARCHAR) AS event, e.time_s, e.item, i.title, e.query, e.action,
-    CASE WHEN e.label < 0 THEN NULL ELSE e.label END AS label
-FROM (SELECT * FROM read_parquet({events}) WHERE person_row = ? AND event >= ? AND event < ?) e
-LEFT JOIN (SELECT item_row, title FROM read_parquet({items})) i ON i.item_row = e.item_row
-ORDER BY e.event"""
+EVENT_COLUMNS = ("person_row", "time_s", "item", "item_row", "query", "action", "label")
+
+REPEATED = ("item", "query", "action")
 
 
-@cache
-def _database() -> duckdb.DuckDBPyConnection:
-    """The process's empty database; pages are small, so one thread reads them."""
-    return duckdb.connect(config={"threads": 1})
+@lru_cache(maxsize=32)
+def _footer(path: Path, changed_ns: int) -> tuple[pq.FileMetaData, np.ndarray]:
+    """A file's footer, and the first row of each row group with the number of rows behind them."""
+    footer = pq.read_metadata(path)
+    sizes = [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
+    return footer, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+
+def rows_at(path: Path, rows: np.ndarray, columns: tuple[str, ...]) -> pa.Table:
+    """The rows of a Parquet file at ascending positions, from 0; only their row groups are read."""
+    footer, starts = _footer(path, path.stat().st_mtime_ns)
+    groups, place = np.unique(np.searchsorted(starts, rows, side="right") - 1, return_inverse=True)
+    before = np.concatenate([[0], np.cumsum(np.diff(starts)[groups])])[:-1]
+    repeated = [name for name in REPEATED if name in columns]  # kept as numbers: few of their texts are needed
+    file = pq.ParquetFile(path, metadata=footer, read_dictionary=repeated)
+    found = file.read_row_groups(groups.tolist(), columns=list(columns), use_threads=False)
+    return found.take(pa.array(before[place] + rows - starts[groups][place]))
 
 
 def life_page(
@@ -54,12 +68,32 @@ def life_page(
         raise ConfigError(
             f"the page from {start} to {stop} is empty: from lies behind to", hint=f"positions run from 0 to {length}"
         )
-    events = dataset.path / "events.parquet"
-    sql = PAGE.format(events=literal(events), items=literal(dataset.path / "items.parquet"))
-    with reading(events), _database().cursor() as connection:
-        found = connection.execute(sql, [row, first, last])
-        names = [column[0] for column in found.description or ()]
-        return [dict(zip(names, values, strict=True)) for values in found.fetchall()]
+    if first >= last:
+        return []
+    events, items = dataset.path / "events.parquet", dataset.path / "items.parquet"
+    start_of_life = int(dataset.store.offsets[row])
+    with reading(events):
+        found = rows_at(events, np.arange(start_of_life + first, start_of_life + last), EVENT_COLUMNS)
+    if (found["person_row"].to_numpy() != row).any():
+        raise CorruptFileError(
+            f"{events} does not hold the events of {person_id!r} where the columns say",
+            hint="import the data set again",
+        )
+    item_rows, place = np.unique(found["item_row"].to_numpy(), return_inverse=True)
+    with reading(items):
+        titles = rows_at(items, item_rows.astype(np.int64) - 1, ("title",))["title"].to_pylist()
+    return [
+        {
+            "event": str(position),
+            "time_s": event["time_s"],
+            "item": event["item"],
+            "title": titles[at],
+            "query": event["query"],
+            "action": event["action"],
+            "label": event["label"] if event["label"] >= 0 else None,
+        }
+        for position, (event, at) in enumerate(zip(found.to_pylist(), place.tolist(), strict=True), start=first)
+    ]
 
 
 def life(dataset: Dataset, person_id: str, start: int | None = None, stop: int | None = None) -> dict[str, Any]:

@@ -13,10 +13,10 @@ import duckdb
 
 from ..errors import EmptyDataError, InvalidDataError, MissingColumnError
 from .hints import Hints
+from .limits import unpacked
 from .scratch import identifier, literal, pattern, reading
 from .stages import fingerprint, stage
 from .text_tables import PROBLEM, ROW, ROWS, refuse_name, stage_text, text_sql
-from .unpacking import unpacked
 
 TEXT_ENDINGS = (".csv", ".tsv", ".txt")
 JSON_ENDINGS = (".jsonl", ".ndjson")

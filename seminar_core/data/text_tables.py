@@ -21,8 +21,8 @@ import numpy as np
 
 from ..errors import CorruptFileError, EmptyDataError, InvalidDataError
 from .hints import Hints
+from .limits import unpacked
 from .scratch import identifier, literal, pattern, reading
-from .unpacking import unpacked
 
 CANDIDATES = (",", ";", "\t", "|")
 CHUNK = 1 << 24

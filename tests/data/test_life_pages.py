@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from seminar_core.data.dataset import Dataset
-from seminar_core.data.life_pages import life, life_page
-from seminar_core.errors import ConfigError, NotReadyError, UnknownNameError, UnknownPersonError
+from seminar_core.data.life_pages import life, life_page, rows_at
+from seminar_core.errors import ConfigError, CorruptFileError, NotReadyError, UnknownNameError, UnknownPersonError
 from seminar_core.lives.people import find_people
 from seminar_core.workspace import Workspace
 from tests.tiny import make_dataset
@@ -97,3 +100,21 @@ def test_sorting_needs_a_known_key_a_run_and_a_limit(data: Dataset) -> None:
         find_people(data, sort="age")
     with pytest.raises(ConfigError, match="limit 0 is below 1"):
         find_people(data, limit=0)
+
+
+def test_only_the_row_groups_of_the_page_are_read(tmp_path):
+    """Rows over several groups, in ascending order with gaps, are those of the whole table."""
+    table = pa.table({"n": range(95), "item": [f"i{n}" for n in range(95)]})
+    pq.write_table(table, tmp_path / "rows.parquet", row_group_size=10)
+    rows = np.array([0, 9, 10, 11, 47, 94])
+    assert rows_at(tmp_path / "rows.parquet", rows, ("n",))["n"].to_pylist() == rows.tolist()
+    assert rows_at(tmp_path / "rows.parquet", rows, ("item",))["item"].to_pylist() == [f"i{n}" for n in rows]
+
+
+def test_events_that_lie_elsewhere_than_the_columns_say_are_refused(workspace):
+    dataset = make_dataset(workspace, people=3)
+    events = dataset.path / "events.parquet"
+    table = pq.read_table(events)
+    pq.write_table(table.take(pa.array(range(len(table) - 1, -1, -1))), events)
+    with pytest.raises(CorruptFileError, match="does not hold the events of 'p1' where the columns say"):
+        life_page(dataset, "p1")
