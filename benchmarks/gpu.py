@@ -187,19 +187,19 @@ class Bench:
         for _ in range(3):
             call()
         if there:
-            torch.cuda.synchronize()
-            torch.cuda.reset_peak_memory_stats()
+            torch.cuda.synchronize(self.device)
+            torch.cuda.reset_peak_memory_stats(self.device)
         began, calls = time.perf_counter(), 0
         while calls < 3 or time.perf_counter() - began < self.size.seconds:
             call()
             calls += 1
         use = device_use_percent(self.device)
         if there:
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(self.device)
         return {
             "ms": (time.perf_counter() - began) / calls * 1e3,
             "calls": calls,
-            "device_memory_mb": torch.cuda.max_memory_allocated() / 2**20 if there else None,
+            "device_memory_mb": torch.cuda.max_memory_allocated(self.device) / 2**20 if there else None,
             "device_use_percent": use,
         }
 

@@ -10,6 +10,7 @@ and every length in under two minutes, recall a few points lower.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -330,6 +331,7 @@ def run(full: bool = False, progress: Progress = silent) -> dict[str, Any]:
         `without_repeats` (lives of distinct items); `paper_protocol`; `advice` in words.
     """
     size = FULL if full else QUICK
+    load = os.getloadavg()[0]
     set_threads(1)
     with threadpool_limits(1):
         bench = Bench(size, progress)
@@ -344,7 +346,13 @@ def run(full: bool = False, progress: Progress = silent) -> dict[str, Any]:
         read = bandwidth()
     progress(1, 1, "measured")
     return {
-        "machine": {**machine_facts(), "threads": 1, "clock": "process CPU time", "bandwidth_gb_per_s": read},
+        "machine": {
+            **machine_facts(),
+            "threads": 1,
+            "clock": "process CPU time",
+            "bandwidth_gb_per_s": read,
+            "load": load,
+        },
         "ground": {
             "items": size.items,
             "training_items": size.training,

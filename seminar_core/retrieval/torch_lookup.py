@@ -39,7 +39,7 @@ class TorchLookup:
         self._groups: list[tuple[Group, torch.Tensor, torch.Tensor]] = []
         for group in life.groups:
             scalar = isinstance(group.parts[0].coder, Scalar)
-            codes = torch.from_numpy(group.columns.astype(np.float32 if scalar else np.int32)).to(self.device)
+            codes = torch.from_numpy(group.columns.astype(np.float32) if scalar else group.columns).to(self.device)
             self._groups.append((group, codes, torch.from_numpy(group.pairs.copy()).to(self.device)))
 
     def scores_of_pairs(self, rows: np.ndarray, scale: np.ndarray) -> torch.Tensor:
@@ -81,10 +81,13 @@ class TorchLookup:
 
 
 def sums_of_tables(tables: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-    """Sums (R, n) over sub-spaces, in their order, of the entries of tables (R, S, C) that codes (S, n) name."""
+    """Sums (R, n) over sub-spaces, in their order, of the entries of tables (R, S, C) that codes (S, n) name.
+
+    Codes stay bytes on the device and become indices one sub-space at a time; compiled, one kernel does all of it.
+    """
     sums = torch.zeros((len(tables), codes.shape[1]), dtype=torch.float32, device=tables.device)
     for s in range(len(codes)):
-        sums += tables[:, s].index_select(1, codes[s])
+        sums += tables[:, s].index_select(1, codes[s].int())
     return sums
 
 

@@ -1,4 +1,4 @@
-"""docs/retrieval.md is true: its snippet runs and every kind of specification is explained."""
+"""docs/retrieval.md is true: its snippet runs, every specification is explained, tables show the committed figures."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.retrieval_frontier import BEGIN, END, put_in_readme, readme_table, tables
+from seminar_core.files import read_json
 from seminar_core.retrieval.codebooks import train_codebooks
 from seminar_core.retrieval.events import EventSet
 from seminar_core.retrieval.search import make_scorer
 from seminar_core.retrieval.spec import DEFAULT, KNOWN
 from tests.retrieval.retrieval_worlds import life, targets, vectors
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "retrieval.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "retrieval.md").read_text(encoding="utf-8")
 
 
 def test_the_snippet_runs():
@@ -40,3 +43,15 @@ def test_every_kind_of_part_is_explained(part):
 
 def test_the_default_is_named():
     assert f"The default is `{DEFAULT}`" in PAGE
+
+
+def test_the_pages_show_the_committed_figures():
+    answer = read_json(ROOT / "benchmarks" / "retrieval_frontier.json")
+    assert (ROOT / "docs" / "results" / "retrieval.md").read_text(encoding="utf-8") == tables(answer)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert put_in_readme(readme, readme_table(answer)) == readme
+
+
+def test_the_readmes_table_is_replaced_and_nothing_else():
+    begun = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+    assert put_in_readme(begun, "new") == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
