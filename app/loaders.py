@@ -8,6 +8,7 @@ duckdb are imported where they are used: the first screen does not wait for them
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
@@ -92,6 +93,29 @@ def runs(dataset_name: str | None = None) -> list[dict[str, Any]]:
 
     found = sorted(list_runs(workspace())["runs"], key=lambda row: str(row.get("created") or ""), reverse=True)
     return [row for row in found if dataset_name is None or row["dataset"] == dataset_name]
+
+
+def newest_run(
+    dataset_name: str, *, kinds: Collection[str] = (), models: Collection[str] = (), codebooks: bool = False
+) -> str:
+    """The run that is shown where none was chosen: the newest that is done and not stale; empty where there is none.
+
+    Args:
+        dataset_name: the run was trained on it.
+        kinds, models: only of these; of all where empty.
+        codebooks: one with codebooks comes before one without, and then a ranker before a pretrained unit.
+    """
+    found = [
+        row
+        for row in runs(dataset_name)
+        if row["state"] == "done"
+        and not row.get("stale")
+        and (not kinds or row["kind"] in kinds)
+        and (not models or row["model"] in models)
+    ]
+    if codebooks:
+        found.sort(key=lambda row: (bool(row.get("codebooks")), row["kind"] == "ranker"), reverse=True)
+    return str(found[0]["run"]) if found else ""
 
 
 def check_run_of(run_name: str, dataset_name: str) -> None:

@@ -36,20 +36,21 @@ STOPS = (
     ),
     Stop(
         "retrieval",
-        "For one candidate item the model attends to a few events of that history. The cards show which ones, with the "
-        "weight of each modality.",
-        {},
+        "For one candidate item the model attends to a few events of that history. The first sentence says how many; "
+        "the lanes show when they happened.",
+        {"figure": "lanes", "shortlist": 4},
     ),
     Stop(
         "retrieval",
-        "Product quantisation stores each event in a few bytes and scans those instead. What it keeps and what it "
-        "loses stand side by side; scoring a longer shortlist exactly brings most of the lost events back.",
-        {"figure": "rank_shift"},
+        "Product quantisation stores each event in a few bytes and scans those instead. Here the scan alone decides: "
+        "the figure shows how the ranks shift. Set “Shortlist x K” to 4 to score a longer shortlist exactly, and "
+        "compare.",
+        {"figure": "rank_shift", "shortlist": 0},
     ),
     Stop(
         "alignment",
-        "Text, picture, attributes and query of one item should lie together, or no score can compare them. Before "
-        "pretraining they form islands; after it they meet.",
+        "Text, picture, attributes and query of one item should lie close together to be comparable. The map shows "
+        "them before and after pretraining, and the card measures how far apart they are.",
         {"stages": ("before", "after")},
     ),
     Stop("training", "Train a model of your own here: progress, cancel, resume, and a comparison with its rivals.", {}),
@@ -60,8 +61,8 @@ def go_to(number: int) -> None:
     """Open stop `number`, counted from 1, on the data set, run and person that are chosen or that come first."""
     stop = STOPS[number - 1]
     name = state.get("dataset")
-    found = [row["run"] for row in loaders.runs(name) if row["kind"] == "ranker"]
-    chosen: dict[str, Any] = {"tour": number, "run": state.get("run") or next(iter(found), "")}
+    run = state.get("run") or loaders.newest_run(name, kinds=("ranker",))
+    chosen: dict[str, Any] = {"tour": number, "run": run}
     if not state.get("person"):
         chosen["person"] = str(loaders.report(name)["example_person"])
     state.put(**chosen, **stop.choices)

@@ -42,7 +42,7 @@ def export(
 def add(
     workspace: Workspace,
     story: Name,
-    view: Annotated[str, typer.Option("--view", help="life, retrieve, population, gap, map or training.")],
+    view: Annotated[str, typer.Option("--view", help="data, life, retrieve, population, gap, map or training.")],
     dataset: Annotated[str, typer.Option("--dataset", help="Of a life.")] = "sample",
     run: Annotated[str, typer.Option("--run", help="Run that is shown.")] = "",
     person: Annotated[str, typer.Option("--person", help="Person id.")] = "",

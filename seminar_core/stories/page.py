@@ -26,7 +26,12 @@ h1 { font-size: 1.9rem; } h2 { font-size: 1.5rem; margin: .2rem 0 .6rem; }
 .help { color: #555; font-size: .9rem; }
 body.show section { display: none; border: 0; min-height: 92vh; } body.show section.now { display: block; }
 body.show .help, body.show header { display: none; } body.quiet .note { display: none; }
-@media print { section { break-after: page; border: 0; } .help { display: none; } }
+.said { color: #444; font-size: .95rem; }
+:focus-visible { outline: 3px solid #0072b2; outline-offset: 2px; }
+@page { size: A4 landscape; margin: 12mm; }
+@media print {
+  body.show section, section { display: block; min-height: 0; break-after: page; break-inside: avoid; border: 0; }
+  section:last-of-type { break-after: auto; } .help, .modebar-container { display: none !important; } }
 """
 SCRIPT = """
 const slides = [...document.querySelectorAll('section')]; let at = 0;
@@ -119,4 +124,7 @@ def section(number: int, one: Shown) -> str:
         body.append(f"<div role=img aria-label='{html.escape(one.words, quote=True)}'>{drawn}</div>")
     if slide.note:
         body.append(f"<p class=note>{html.escape(slide.note)}</p>")
+    for one_said in slide.comments:
+        head = f"{html.escape(one_said.name)}, {html.escape(one_said.time[:16].replace('T', ' '))}"
+        body.append(f"<p class=said><b>{head}:</b> {html.escape(one_said.text)}</p>")
     return "".join(body) + "</section>"

@@ -6,7 +6,7 @@ deleted, a person who is not there) is said on the slide, and the others go on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any
 
@@ -18,7 +18,7 @@ from ..alignment.map_export import map_table
 from ..alignment.stages import draw, gap
 from ..contracts import CHANNEL_NAMES
 from ..data.opening import open_dataset
-from ..errors import NotReadyError, SeminarError
+from ..errors import ConfigError, NotReadyError, SeminarError
 from ..files import read_lines
 from ..lives.interests import life_interests
 from ..lives.lifeline import facts as life_facts
@@ -28,7 +28,7 @@ from ..search.study import Study, open_study
 from ..search.trace import Question
 from ..training.run_files import existing_run, read_card
 from ..workspace import Workspace
-from .story import Slide
+from .story import VIEWS, Slide
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#999999")
 
@@ -62,12 +62,32 @@ class Stage:
 
     def show(self, slide: Slide) -> Shown:
         """The slide with its figure, or with what is missing."""
+        if slide.view not in VIEWS:
+            return Shown(
+                slide, "", None, f"This version does not know the view {slide.view!r}; it has {', '.join(VIEWS)}."
+            )
         try:
             words, figure = getattr(self, slide.view)(slide)
         except SeminarError as error:
             return Shown(slide, "", None, f"{error.message}. {error.hint or ''}".strip())
         figure.update_layout(template="plotly_white", margin={"l": 60, "r": 20, "t": 20, "b": 50}, height=420)
         return Shown(slide, words, figure)
+
+    def data(self, slide: Slide) -> tuple[str, go.Figure]:
+        """Events over the months, with and without a search before them."""
+        dataset = open_dataset(self.workspace, slide.dataset)
+        store = dataset.store
+        month = pd.to_datetime(store.time_s, unit="s").to_period("M").to_timestamp()
+        figure, searched = go.Figure(), np.asarray(store.query) > 0
+        for name, chosen, colour in (("search", searched, COLOURS[1]), ("browsing", ~searched, COLOURS[0])):
+            counts = pd.Series(1, index=month[chosen]).groupby(level=0).sum()
+            figure.add_bar(x=counts.index, y=counts.to_numpy(), name=name, marker_color=colour)
+        figure.update_layout(barmode="stack")
+        figure.update_yaxes(title="events a month")
+        words = (
+            f"{slide.dataset}: {dataset.n_people:,} people, {len(month):,} events, {searched.sum():,} of them searches."
+        )
+        return words, figure
 
     def life(self, slide: Slide) -> tuple[str, go.Figure]:
         """Interests of a life as bands over time."""
@@ -93,7 +113,7 @@ class Stage:
         study = self.study(slide.run)
         life = study.dataset.store.life(study.dataset.person_row(slide.person))
         item = slide.item or study.dataset.item_ids[int(life.item[-1])]
-        answered = ask(study, Question(slide.person, item, shortlist=slide.shortlist), timed=False)
+        answered = ask(study, question_of(slide, item), timed=False)
         table = answered.verdicts
         events = table.event.to_numpy(np.int64)
         titles = [study.dataset.titles[int(row)] or "" for row in life.item[events]]
@@ -187,6 +207,18 @@ class Stage:
         figure.update_xaxes(title="steps")
         figure.update_yaxes(title="validation MRR")
         return f"Validation MRR: {'; '.join(parts)}.", figure
+
+
+def question_of(slide: Slide, item: str) -> Question:
+    """What a slide asks of its run; settings that this version does not know are left out."""
+    known = {one.name for one in fields(Question)} - {"person", "item", "shortlist"}
+    settings: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in slide.settings.items() if k in known
+    }
+    try:
+        return replace(Question(slide.person, item, shortlist=slide.shortlist), **settings)
+    except TypeError as error:
+        raise ConfigError(f"the slide's settings {settings} are no question: {error}", hint="save it again") from error
 
 
 def figure_of(found: Any) -> float:

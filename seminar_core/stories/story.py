@@ -7,7 +7,7 @@ run when the story is shown, so that a story can be told of another run, and not
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,18 @@ from ..errors import CorruptFileError, ExistsError, UnknownNameError
 from ..files import read_json, write_json
 from ..workspace import Workspace, checked_name
 
-VIEWS = ("life", "retrieve", "population", "gap", "map", "training")
+VIEWS = ("data", "life", "retrieve", "population", "gap", "map", "training")
 BUNDLED = "sample"
 FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Comment:
+    """What somebody said about a slide: `time` in UTC as ISO 8601."""
+
+    name: str
+    time: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -25,14 +34,14 @@ class Slide:
     """One view of a story.
 
     Fields:
-        view: one of `VIEWS`.
+        view: one of `VIEWS`; a story of another version may hold one that is not known here.
         dataset, run, person, item: what it is of; an empty item is the person's true next one.
         shortlist: of `retrieve`: the scan keeps this many times K; 0 = the codes alone.
         caption: the heading.
         note: what a presenter says, in plain words.
-
-    Raises:
-        UnknownNameError: no such view.
+        settings: of `retrieve`: further fields of a `Question` by name, for instance `{"k": 20}`.
+        link: station and query string at which the app shows the view; empty where it was not saved there.
+        comments: in order of time.
     """
 
     view: str
@@ -43,10 +52,9 @@ class Slide:
     shortlist: float = 4.0
     caption: str = ""
     note: str = ""
-
-    def __post_init__(self) -> None:
-        if self.view not in VIEWS:
-            raise UnknownNameError("view", self.view, VIEWS)
+    settings: dict[str, Any] = field(default_factory=dict)
+    link: str = ""
+    comments: tuple[Comment, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -157,9 +165,18 @@ def from_json(name: str, found: Any, path: Path) -> Story:
     Raises:
         CorruptFileError: it is no story.
     """
-    known = {field.name for field in fields(Slide)}
+    known = {one.name for one in fields(Slide)} - {"comments"}
     try:
-        slides = tuple(Slide(**{k: v for k, v in slide.items() if k in known}) for slide in found["slides"])
+        slides = tuple(
+            Slide(
+                **{k: v for k, v in slide.items() if k in known},
+                comments=tuple(
+                    Comment(*(str(c.get(key, "")) for key in ("name", "time", "text")))
+                    for c in slide.get("comments", ())
+                ),
+            )
+            for slide in found["slides"]
+        )
         return Story(name, str(found.get("title") or name), slides, int(found.get("format", 0)))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CorruptFileError(f"{path} is no story: {error!r}", hint="save it again") from error
@@ -180,7 +197,13 @@ def save_story(workspace: Workspace, story: Story) -> Path:
 
 
 def with_slide(workspace: Workspace, name: str, slide: Slide, title: str | None = None) -> Story:
-    """The story with one slide more, saved; begun where there is none."""
+    """The story with one slide more, saved; begun where there is none.
+
+    Raises:
+        UnknownNameError: no such view.
+    """
+    if slide.view not in VIEWS:
+        raise UnknownNameError("view", slide.view, VIEWS)
     if name in story_names(workspace) and name != BUNDLED:
         old = load_story(workspace, name)
     else:

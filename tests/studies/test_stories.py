@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 
 import pytest
 
 from seminar_core.alignment.stages import gap
 from seminar_core.data.opening import open_dataset
-from seminar_core.errors import CorruptFileError, ExistsError, MissingFileError, ResourceError, UnknownNameError
+from seminar_core.errors import (
+    ConfigError,
+    CorruptFileError,
+    ExistsError,
+    MissingFileError,
+    ResourceError,
+    UnknownNameError,
+)
 from seminar_core.search.answer import retrieve
-from seminar_core.stories import page
+from seminar_core.stories import edit, page
 from seminar_core.stories.page import export_story
-from seminar_core.stories.slides import Stage
-from seminar_core.stories.story import Slide, Story, load_story, sample_story, save_story, story_names, with_slide
+from seminar_core.stories.slides import Stage, question_of
+from seminar_core.stories.story import (
+    Comment,
+    Slide,
+    Story,
+    load_story,
+    sample_story,
+    save_story,
+    story_names,
+    with_slide,
+)
 from seminar_core.workspace import Workspace
 from tests.tiny_run import make_run
 
@@ -62,8 +79,53 @@ def test_a_slide_says_what_the_command_says(made):
     life = dataset.store.life(dataset.person_row("p1"))
     shown = Stage(made).show(Slide("life", dataset="tiny", person="p1"))
     assert f"{len(life):,} events" in shown.words and shown.figure is not None
+
+
+def test_a_view_of_another_version_is_said_on_its_slide_and_the_others_are_told(made, tmp_path):
+    """`getattr` would also find what is no view, as `show`."""
+    made.stories.mkdir(parents=True, exist_ok=True)
+    slides = [{"view": "dance"}, {"view": "show"}, {"view": "life", "dataset": "tiny", "person": "p1", "tempo": 3}]
+    (made.stories / "later.json").write_text(json.dumps({"format": 9, "title": "Later", "slides": slides}))
+    answer = export_story(made, load_story(made, "later"), tmp_path / "later.html")
+    assert [row["slide"] for row in answer["missing"]] == [1, 2]
+    assert answer["missing"][0]["why"].startswith("This version does not know the view 'dance'")
+    text = (tmp_path / "later.html").read_text(encoding="utf-8")
+    assert "2 of 3 slides cannot be shown" in text and "Written as format 9" in text and "Person p1: " in text
     with pytest.raises(UnknownNameError, match="view 'dance'"):
-        Slide("dance")
+        with_slide(made, "mine", Slide("dance"))
+    assert "mine" not in story_names(made)
+
+
+def test_slides_are_moved_reworded_removed_and_commented_and_all_of_it_is_kept(made):
+    story = Story("edited", "Edited", tuple(Slide("life", dataset="tiny", person=f"p{n}") for n in (1, 2, 3)))
+    people = [slide.person for slide in edit.moved(story, 0, 1).slides]
+    assert people == ["p2", "p1", "p3"] and edit.moved(story, 0, -1) == story and edit.moved(story, 2, 5) == story
+    assert [slide.person for slide in edit.without(story, 1).slides] == ["p1", "p3"]
+    new = edit.reworded(story, 2, caption="Three", note="say this")
+    new = edit.commented(new, 2, name=" Ada ", text="why <this>?", now=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    save_story(made, new)
+    kept = load_story(made, "edited").slides[2]
+    assert (kept.caption, kept.note) == ("Three", "say this")
+    assert kept.comments == (Comment("Ada", "2026-01-02T03:04:05+00:00", "why <this>?"),)
+    assert "why &lt;this&gt;?" in page.section(1, Stage(made).show(kept))
+    with pytest.raises(ConfigError, match="no name or no text"):
+        edit.commented(story, 0, name="Ada", text=" ")
+    with pytest.raises(ConfigError, match="slide 4 of 3"):
+        edit.without(story, 3)
+
+
+def test_a_saved_question_is_asked_with_its_settings(made):
+    slide = Slide("retrieve", run="run", person="p1", shortlist=0.0, settings={"k": 3, "mask": ["I"], "later": 1})
+    question = question_of(slide, "i1")
+    assert (question.k, question.mask, question.shortlist, question.item) == (3, ("I",), 0.0, "i1")
+    with pytest.raises(ConfigError, match="are no question"):
+        question_of(Slide("retrieve", settings={"k": "many"}), "i1")
+
+
+def test_the_data_view_counts_what_the_data_set_holds(made):
+    shown = Stage(made).show(Slide("data", dataset="tiny"))
+    events = len(open_dataset(made, "tiny").store.time_s)
+    assert f"{events:,} events" in shown.words and sum(sum(bar.y) for bar in shown.figure.data) == events
 
 
 def test_stories_are_saved_listed_and_begun_by_their_first_slide(workspace):

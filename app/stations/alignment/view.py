@@ -52,11 +52,10 @@ def render() -> None:
 
 def _only_run(dataset: str) -> str:
     """The newest run of the data set, when none was chosen."""
-    found = loaders.runs(dataset)
-    if not found:
-        return ""
-    widgets.trust_line(f"No run was chosen: showing the newest, {widgets.plain(found[0]['run'])}")
-    return str(found[0]["run"])
+    run = loaders.newest_run(dataset)
+    if run:
+        widgets.trust_line(f"No run was chosen: showing the newest, {widgets.plain(run)}")
+    return run
 
 
 def pick(run: str) -> tuple[str, ...]:

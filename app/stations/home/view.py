@@ -6,11 +6,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from app import background, loaders, state, tour, widgets
-from app.stations.life import figures as life_figures
+from app.stations.life import bands as interest_bands
 from seminar_core.beside import bundled_runs
 from seminar_core.jobs import control as jobs
 from seminar_core.jobs.state import LIVE
@@ -28,7 +27,7 @@ def render() -> None:
     st.markdown(WHAT)
     person = str(loaders.report(name)["example_person"])
     drawing = st.container()  # filled last: the questions do not wait for the clustering behind the picture
-    run = newest_run(name)
+    run = chosen_run(name)
     doors(name, run, person)
     if not run:
         background.first_run(name)
@@ -41,26 +40,20 @@ def render() -> None:
         picture(name, person)
 
 
-def newest_run(name: str) -> str:
+def chosen_run(name: str) -> str:
     """The ranker that the doors open: the chosen one, or the newest of the data set; empty where there is none."""
-    found = [row["run"] for row in loaders.runs(name) if row["kind"] == "ranker" and row["state"] == "done"]
-    return state.get("run") if state.get("run") in found else next(iter(found), "")
+    known = [row["run"] for row in loaders.runs(name) if row["kind"] == "ranker" and row["state"] == "done"]
+    return state.get("run") if state.get("run") in known else loaders.newest_run(name, kinds=("ranker",))
 
 
 def picture(name: str, person: str) -> None:
     """One life of the data set: its interests as bands over time."""
-    found = loaders.interests(name, person)
-    zone = state.get("zone")
-    frame = pd.DataFrame(found.shares.T, columns=found.names)
-    frame.insert(0, "time", widgets.times(found.middle_s, zone))
     facts = loaders.life_facts(name, person)
-    figure = life_figures.interests(list(frame["time"]), found.shares, found.names, zone=zone)
-    figure.update_layout(height=230)
-    widgets.chart(
-        figure,
-        name="home_life",
-        alt=f"Interests of person {person} over {facts.days:,.0f} days: " + ", ".join(found.names),
-        table=frame,
+    interest_bands.chart(
+        name,
+        person,
+        key="home_life",
+        height=230,
         says=f"One history of {name}: person {widgets.plain(person)}, {facts.events:,} events with {facts.searches:,} "
         f"searches over {facts.days:,.0f} days, by interest.",
     )
@@ -81,7 +74,7 @@ def doors(name: str, run: str, person: str) -> None:
             f"The events of person {widgets.plain(person)} that speak for the item they met next.",
             "retrieval",
             "says",
-            {"person": person, "item": "", "at": "", "figure": "lanes"},
+            {"person": person, "item": "", "at": "", "shortlist": 4, "figure": "lanes"},
         ),
         (
             "Are text and pictures in one space?",

@@ -10,7 +10,7 @@ import streamlit as st
 
 from app import background, loaders, state, widgets
 from app.components.cards import Card, Group, cards
-from app.stations.life import figures
+from app.stations.life import bands, figures
 from seminar_core.lives import lifeline
 from seminar_core.lives.life_filter import LANES, LifeFilter, positions
 
@@ -260,18 +260,7 @@ def interests(name: str, person: str) -> None:
     """Clusters of the life's items, and how their shares changed."""
     st.subheader("Interests over time", anchor=False)
     with widgets.explained("interests"):
-        found = loaders.interests(name, person)
-        zone = state.get("zone")
-        frame = pd.DataFrame(found.shares.T, columns=found.names)
-        frame.insert(0, "time", widgets.times(found.middle_s, zone))
-        widgets.chart(
-            figures.interests(list(frame["time"]), found.shares, found.names, zone=zone),
-            name="interests",
-            alt="Shares of interests over time: " + ", ".join(found.names),
-            table=frame,
-            says=f"{len(found.names)} clusters of {found.items:,} distinct items by {found.source}; "
-            "each is named after its most frequent category or words.",
-        )
+        bands.chart(name, person, key="interests")
 
 
 def table(name: str, person: str, shown: np.ndarray) -> None:

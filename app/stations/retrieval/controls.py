@@ -41,13 +41,9 @@ SETTINGS = {
 
 def only_run(name: str) -> str:
     """The newest run of the data set whose first stage can be quantised, chosen when none was; empty when none is."""
-    fit = [r for r in loaders.runs(name) if r["model"] in ("seminar", "seminar-pq", "psu") and r["state"] == "done"]
-    fit.sort(key=lambda r: (bool(r.get("codebooks")), r["kind"] == "ranker"), reverse=True)
-    fit = [r for r in fit if not r.get("stale")]
-    if not fit:
-        return ""
-    run = str(fit[0]["run"])
-    widgets.trust_line(f"No run was chosen: showing {widgets.plain(run)}")
+    run = loaders.newest_run(name, models=("seminar", "seminar-pq", "psu"), codebooks=True)
+    if run:
+        widgets.trust_line(f"No run was chosen: showing {widgets.plain(run)}")
     return run
 
 

@@ -1,0 +1,36 @@
+"""A person's interests over time as a figure with its table; shown by Life and by Home."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from app import loaders, state, widgets
+from app.stations.life import figures
+
+
+def chart(name: str, person: str, *, key: str, says: str = "", height: int | None = None) -> None:
+    """The bands of one person.
+
+    Args:
+        name: data set.
+        person: id.
+        key: name of the chart, unique on the page.
+        says: the sentence below it; that of the clusters where empty.
+        height: in pixels; the figure's own where None.
+    """
+    found = loaders.interests(name, person)
+    zone = state.get("zone")
+    frame = pd.DataFrame(found.shares.T, columns=found.names)
+    frame.insert(0, "time", widgets.times(found.middle_s, zone))
+    figure = figures.interests(list(frame["time"]), found.shares, found.names, zone=zone)
+    if height:
+        figure.update_layout(height=height)
+    widgets.chart(
+        figure,
+        name=key,
+        alt=f"Shares of person {person}'s interests over time: " + ", ".join(found.names),
+        table=frame,
+        says=says
+        or f"{len(found.names)} clusters of {found.items:,} distinct items by {found.source}; "
+        "each is named after its most frequent category or words.",
+    )
