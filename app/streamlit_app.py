@@ -1,4 +1,4 @@
-"""The frame of the app: Home, five stations and the thread that runs through them. Start it with `make app`."""
+"""The frame of the app: Home, five stations, Stories and the thread through them. Start it with `make app`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if __name__ == "streamlit_app":  # the server imports this file by its bare name
     remove_leftovers(default_workspace())
     app = App(__file__, middleware=[Middleware(Guard)])
 else:  # a session runs it, or a test imports it
-    from app import background, loaders, state, tour, widgets
+    from app import background, command_palette, loaders, saving, state, tour, widgets
 
 STATIONS = {
     "home": ("Home", ":material/home:", "What is this, and where to begin?"),
@@ -36,6 +36,7 @@ STATIONS = {
     "alignment": ("Alignment", ":material/hub:", "Are the modalities in one space? What did pretraining change?"),
     "retrieval": ("Retrieval", ":material/manage_search:", "Which past events does the model look at, which are lost?"),
     "training": ("Training", ":material/model_training:", "Train, watch, stop, resume and compare."),
+    "stories": ("Stories", ":material/slideshow:", "Saved views in order: present them, or save them as one page."),
 }
 
 
@@ -43,7 +44,9 @@ def station(name: str) -> None:
     """Draw one station under the thread of choices."""
     title, _, question = STATIONS[name]
     widgets.notices()
-    widgets.thread_bar()
+    with widgets.thread_bar():
+        saving.button(name)
+        command_palette.button(name, {other: STATIONS[other][0] for other in STATIONS})
     tour.bar(name)
     background.first_run_goes_on(state.get("dataset"))
     st.header(title, anchor=False, help=question)
@@ -52,6 +55,7 @@ def station(name: str) -> None:
     else:
         with widgets.explained(f"{name}_error"):
             import_module(f"app.stations.{name}.view").render()
+    command_palette.remember(name, title)
 
 
 def page(name: str) -> st.Page:

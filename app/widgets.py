@@ -31,7 +31,19 @@ MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|$~:^])")
 STYLE = """<style>
 .stMainBlockContainer { padding-top: 3.6rem; padding-bottom: 3rem; }
 .st-key-thread { border-bottom: 1px solid rgba(128, 128, 128, .3); padding-bottom: .7rem; }
-@media (max-width: 640px) { .stMainBlockContainer { padding-left: .8rem; padding-right: .8rem; } }
+@media (max-width: 640px) {
+  .stMainBlockContainer { padding-left: .8rem; padding-right: .8rem; }
+  /* on a phone the thread is one line that is swept sideways */
+  .st-key-thread { flex-wrap: nowrap !important; overflow-x: auto; }
+  .st-key-thread > * { flex: none; }
+}
+/* Streamlit's own ring is faint on some of its controls */
+a:focus-visible, button:focus-visible, summary:focus-visible, [role="tab"]:focus-visible, [tabindex]:focus-visible {
+  outline: 3px solid var(--st-primary-color, #0b6e99); outline-offset: 2px; }
+@media (prefers-reduced-motion: reduce) {
+  *, *::before, *::after { animation-duration: .01ms !important; animation-iteration-count: 1 !important;
+    transition-duration: .01ms !important; scroll-behavior: auto !important; }
+}
 </style>"""
 # What an error's kind offers as its next step: label, and the choices to change.
 DEFAULTS: tuple[str, dict[str, Any]] = (
@@ -295,9 +307,13 @@ def run_label(row: dict[str, Any]) -> str:
     return " · ".join(part for part in (row["run"], row["model"] or "", trouble, unfinished) if part)
 
 
-def thread_bar() -> None:
-    """What is chosen and stays chosen from station to station: data set, run, person; undo and link."""
-    with st.container(horizontal=True, vertical_alignment="bottom", key="thread"):
+def thread_bar() -> st.delta_generator.DeltaGenerator:
+    """What is chosen and stays chosen from station to station: data set, run, person; undo and link.
+
+    Returns its row, for what else stands there.
+    """
+    bar = st.container(horizontal=True, vertical_alignment="bottom", key="thread")
+    with bar:
         pick_dataset()
         pick_run()
         pick_person()
@@ -314,6 +330,7 @@ def thread_bar() -> None:
             st.write("This address opens the same page with the same choices:")
             address = str(st.context.url or "").split("?")[0]
             st.code(f"{address}{state.link()}", language=None, wrap_lines=True)
+    return bar
 
 
 def notices() -> None:

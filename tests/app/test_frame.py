@@ -8,7 +8,7 @@ from tests.app.conftest import words_of
 from tests.tiny import make_dataset
 from tests.tiny_run import SPEC
 
-STATIONS = ("home", "data", "life", "alignment", "retrieval", "training")
+STATIONS = ("home", "data", "life", "alignment", "retrieval", "training", "stories")
 
 
 @pytest.mark.parametrize("station", STATIONS)

@@ -1,0 +1,1 @@
+"""Home: what this is, three questions, the state of the workspace."""
