@@ -131,7 +131,8 @@ def readme_table(answer: dict[str, Any]) -> str:
         f"At 8,192 events recall@100 is {ours[0]} in one stage and {ours[1]} refined; the paper's symmetric scheme has "
         f"{scheme[0]} and {scheme[1]} at the same bytes.\n"
         f"On lives without repeats of 10,000 and {longest:,} events the scan is {' and '.join(speeds)} times exact "
-        f"search, in the shared layout {' and '.join(shared)}."
+        f"search, in the shared layout {' and '.join(shared)}. "
+        f"Measured at a load of {answer['machine']['load']:.1f} on {answer['machine']['cores']} cores."
     )
     return "\n".join([*lines, "", words])
 
