@@ -36,6 +36,7 @@ def test_scores_are_the_definition():
     np.testing.assert_allclose(ExactScorer(world, events).scores(asked), naive_scores(world, events, asked), rtol=2e-5)
 
 
+@settings(deadline=None)  # the first example loads compiled loops
 @given(
     arrays(np.float32, st.tuples(st.integers(1, 3), st.integers(0, 30)), elements=st.integers(-3, 3).map(float)),
     st.integers(1, 40),
