@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: setup app test fuzz test-slow test-faults test-slurm check bench bench-quick screens
+.PHONY: setup app test fuzz test-slow test-faults test-slurm check bench bench-quick bench-load screens
 
 setup: $(VENV)/.installed
 
@@ -51,6 +51,9 @@ bench: setup
 
 bench-quick: setup
 	$(BIN)/python benchmarks/quick.py
+
+bench-load: setup
+	$(BIN)/python benchmarks/app_load.py --out docs/results/app-load.json
 
 screens: setup
 	$(BIN)/python docs/screens/take_screens.py

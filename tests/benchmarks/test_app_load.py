@@ -1,0 +1,22 @@
+"""The load test: real sessions over the protocol, in small; and what its table says."""
+
+from __future__ import annotations
+
+from benchmarks.app_load import Visit, by_station, run
+
+
+def test_percentiles_are_of_the_pages_that_came_and_errors_are_counted():
+    visits = [Visit(0.0, "life", 1.0, 2.0), Visit(1.0, "life", 3.0, 4.0), Visit(2.0, "data", None, None, ["gone"])]
+    everything, life, data = by_station(visits)
+    assert (everything["pages"], everything["errors"], everything["whole_p50_s"]) == (3, 1, 3.0)
+    assert (life["drawn_p50_s"], life["whole_p100_s"], life["errors"]) == (2.0, 4.0, 0)
+    assert (data["drawn_p95_s"], data["errors"]) == (None, 1)
+
+
+def test_two_sessions_walk_the_app_without_an_error():
+    found = run(0.02, sessions=2, light=1, think_s=0.1)
+    walking, light = found["loads"]
+    assert not walking["errors"] and not walking["sessions_lost"] and not light["errors"]
+    assert walking["stations"][0]["pages"] >= 2 and walking["stations"][0]["whole_p50_s"] > 0
+    assert walking["server_mb"]["most"] > 20 and walking["server_cpu_s"] >= 0
+    assert "WebSocket" in found["clients"]
