@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from app import loaders, widgets
+from seminar_core.access import may_operate
 from seminar_core.jobs import control as jobs
 from seminar_core.jobs import first_run as core
 from seminar_core.jobs.state import LIVE
@@ -21,7 +22,7 @@ ENDED_AS = {"stopped": "was stopped", "failed": "failed", "lost": "was lost"}
 def due(dataset_name: str) -> core.FirstRun:
     """How far the first run is; starts its next step where what that step makes is not there yet."""
     now = core.state(loaders.workspace(), dataset_name)
-    if not now.started or now.finished or now.job is not None:
+    if not now.started or now.finished or now.job is not None or not may_operate():
         return now
     made = {row["run"]: row for row in loaders.runs(dataset_name)}
     psu, run = core.names(dataset_name)
@@ -83,7 +84,7 @@ def first_run(dataset_name: str) -> None:
     if any(row["run"] for row in loaders.runs(dataset_name) if row.get("kind") == "ranker"):
         return
     now = core.state(loaders.workspace(), dataset_name)
-    if now.live:
+    if now.live or not may_operate():
         return
 
     def start() -> None:
@@ -122,7 +123,9 @@ def job_button(label: str, words: list[str], *, key: str) -> None:
         st.error(widgets.plain(st.session_state.pop(f"failed_{key}")))
     job = st.session_state.get(running)
     if not job:
-        st.button(label, key=key, type="primary", icon=":material/play_arrow:", on_click=start)
+        st.button(
+            label, key=key, type="primary", icon=":material/play_arrow:", on_click=start, disabled=not may_operate()
+        )
         return
 
     @st.fragment(run_every=1.0)

@@ -196,6 +196,12 @@ class ChannelWeightsError(SeminarError):
     kind = "channel_weights"
 
 
+class NotAllowedError(SeminarError):
+    """The person who asks has a role that may not do this."""
+
+    kind = "not_allowed"
+
+
 class NotConfirmedError(SeminarError):
     """A step that destroys something was asked for without saying so explicitly."""
 

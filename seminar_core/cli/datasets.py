@@ -54,8 +54,10 @@ def import_(
     from ..data.importers.amazon import QUERIES, import_amazon
     from ..data.importers.auto import recognised
     from ..data.stages import remove_leftovers
+    from ..data.versions import remove_released
 
     remove_leftovers(workspace)
+    remove_released(workspace)
     because: dict[str, Any] = {}
     if format == "auto":
         format, why = recognised(path)

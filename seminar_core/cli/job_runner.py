@@ -16,10 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..access import USER, keep_files_private
+from ..data.versions import pin
 from ..errors import SeminarError
 from ..jobs.process import follow_job, run_job
-from ..jobs.state import GRACE_S, JobSpec
+from ..jobs.state import GRACE_S, JobSpec, read_spec
 from ..training.placement import place
+from ..workspace import Workspace
 
 
 class RelayedError(SeminarError):
@@ -70,8 +73,22 @@ def execute(spec: JobSpec, continuing: bool) -> dict[str, Any]:
     return answer
 
 
+def prepare(job: Path) -> None:
+    """Work on behalf of who asked for the job, and hold the version of its data set that is current now.
+
+    The version stays also while the job waits for its device.
+    """
+    keep_files_private()
+    with contextlib.suppress(SeminarError, TypeError):  # what is wrong is told by the job itself
+        spec = read_spec(job)
+        os.environ[USER] = spec.who
+        if (name := spec.option("dataset")) is not None:
+            pin(Workspace(Path(spec.workspace)), name)
+
+
 def main_of(job: Path, run: Callable[..., dict[str, Any]] = execute, grace_s: float = GRACE_S) -> int:
     """Be the job, or one of the further processes that carry it out with the first; returns the exit status."""
+    prepare(job)
     told = place()
     if told is not None and told[0] > 0:
         return follow_job(job, told[0], told[1], run)

@@ -26,6 +26,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import typer
 
+from ..access import keep_files_private
 from ..errors import Cancelled, FileAccessError, ResourceError, SeminarError
 from ..files import plain
 from ..progress import Progress, installed
@@ -187,5 +188,6 @@ def run() -> None:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s", datefmt="%H:%M:%S"
     )
+    keep_files_private()
     load_areas()
     app()

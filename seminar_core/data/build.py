@@ -42,6 +42,7 @@ def build_dataset(
     truth: Path | None = None,
     progress: Progress = silent,
     people: dict[str, dict[str, str | None]] | None = None,
+    offer: bool = False,
 ) -> Path:
     """Build a data set and make it the current version of `name`; the caller holds `dataset_lock`.
 
@@ -55,6 +56,7 @@ def build_dataset(
         truth: directory of a planted answer, copied along.
         progress: called with percent done; may raise `Cancelled`, and nothing has changed then.
         people: what is known of the people, feature -> person -> value: further columns of people.parquet.
+        offer: leave the version that is current, see `versions.publish`.
 
     Returns:
         Directory of the version.
@@ -95,7 +97,7 @@ def build_dataset(
         **written.counts,
     }
     write_json(version / "manifest.json", make_manifest(name, digest, origin, counts, rows, full, written))
-    path = publish(workspace, name, version, digest)
+    path = publish(workspace, name, version, digest, offer=offer)
     progress(PERCENT, PERCENT, "imported")
     return path
 

@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from ..errors import (
+    MissingFileError,
     StaleError,
     UnknownItemError,
     UnknownPersonError,
@@ -24,7 +25,7 @@ from ..errors import (
 from ..files import read_json
 from ..sums import require_whole
 from .sequence_store import SequenceStore
-from .versions import FORMAT_VERSION
+from .versions import FORMAT_VERSION, Lease
 
 if TYPE_CHECKING:
     from .synthetic.truth import Truth
@@ -50,6 +51,9 @@ class Dataset:
     def __init__(self, name: str, path: Path):
         self.name = name
         self.path = path
+        if not path.is_dir():
+            raise MissingFileError(f"data set {name!r}: {path} does not exist", hint="import it again")
+        self._lease = Lease(path)
         self.manifest: dict[str, Any] = read_json(path / "manifest.json")
         version = self.manifest.get("format_version")
         if version != FORMAT_VERSION:

@@ -6,7 +6,6 @@ Data, the door through which everything downstream comes to a data set.
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import Any
 
 from ..beside import sample_directory
@@ -17,7 +16,7 @@ from ..workspace import Workspace, checked_name
 from .dataset import SAMPLE, Dataset
 from .importers.table import build_table
 from .stages import scratch_directory
-from .versions import dataset_lock
+from .versions import current_version, dataset_lock
 
 log = logging.getLogger(__name__)
 
@@ -44,18 +43,13 @@ def open_dataset(workspace: Workspace, name: str, progress: Progress = silent) -
     if not pointer.is_file():
         raise UnknownDatasetError("data set", name, known_datasets(workspace))
     for attempt in (1, 2):
-        path = workspace.dataset_dir(name) / _current(pointer)
+        path = pointer.parent / current_version(pointer.parent)
         try:
             return Dataset(name, path)
         except MissingFileError:
             if attempt == 2:  # replaced between the two reads, twice
                 raise
     raise AssertionError("unreachable")
-
-
-def _current(pointer: Path) -> str:
-    current = read_json(pointer).get("current", "")
-    return checked_name(str(current), "version")
 
 
 def import_sample(workspace: Workspace, progress: Progress = silent) -> None:
@@ -88,7 +82,7 @@ def _sample_hash(workspace: Workspace) -> str | None:
     """The hash of the `sample_data/` that the workspace's sample was made from."""
     directory = workspace.dataset_dir(SAMPLE)
     try:
-        manifest = Dataset(SAMPLE, directory / _current(directory / "dataset.json")).manifest
+        manifest = Dataset(SAMPLE, directory / current_version(directory)).manifest
         return str(manifest["source"].get("sample_sha256"))
     except (MissingFileError, CorruptFileError, StaleError, KeyError):
         return None
@@ -102,7 +96,7 @@ def list_datasets(workspace: Workspace) -> list[dict[str, Any]]:
         pointer = workspace.dataset_dir(name) / "dataset.json"
         if pointer.is_file():
             try:
-                manifest = Dataset(name, pointer.parent / _current(pointer)).manifest
+                manifest = Dataset(name, pointer.parent / current_version(pointer.parent)).manifest
                 row |= {key: manifest["counts"][key] for key in ("events", "people", "items")}
                 row |= {
                     "hash": manifest["hash"],

@@ -1,7 +1,8 @@
 """Versions of a data set on disk: who may change one, how a new one takes its place, what its hash covers.
 
 Data, import. A version is built under a partial name and takes its place by one rename and one replaced pointer, so a
-reader sees the old version or the new one, and an import that fails or is killed leaves the old one as it was.
+reader sees the old version or the new one, and an import that fails or is killed leaves the old one as it was. Whoever
+reads a version holds a lease on it, a lock that goes with the process: a replaced version stays until it is let go.
 """
 
 from __future__ import annotations
@@ -10,17 +11,51 @@ import fcntl
 import hashlib
 import os
 import shutil
+import uuid
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from ..access import audited
+from ..errors import SeminarError, StaleError
 from ..files import read_json, sha256_of, write_json
 from ..sums import seal, unseal
-from ..workspace import Workspace
+from ..workspace import Workspace, checked_name
+from .stages import is_free, scratch_directory
 
 FORMAT_VERSION = 1
+
+
+class Lease:
+    """A hold on one version: no import removes it before this object or its process goes."""
+
+    def __init__(self, version: Path):
+        descriptor = os.open(version, os.O_RDONLY | os.O_DIRECTORY)
+        weakref.finalize(self, os.close, descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+
+
+_PINNED: dict[Path, tuple[str, Lease]] = {}
+"""What this process goes on reading, by the directory of the data set."""
+
+
+def current_version(directory: Path) -> str:
+    """Name of the version that a reader of this data set is to open: the pinned one, else the current one."""
+    if directory in _PINNED:
+        return _PINNED[directory][0]
+    return checked_name(str(read_json(directory / "dataset.json").get("current", "")), "version")
+
+
+def pin(workspace: Workspace, name: str) -> None:
+    """Let this process read the version that is current now until it ends, whatever is imported meanwhile."""
+    directory = workspace.dataset_dir(name)
+    if (directory / "dataset.json").is_file():
+        version = current_version(directory)
+        if (directory / version).is_dir():
+            _PINNED[directory] = version, Lease(directory / version)
 
 
 @contextmanager
@@ -31,6 +66,21 @@ def dataset_lock(workspace: Workspace, name: str) -> Iterator[None]:
     with (workspace.datasets / f".lock-{name}").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def importing(workspace: Workspace, name: str) -> Iterator[Path]:
+    """What every import of data set `name` stands in: an operator's alone, locked, a line in the audit file, scratch.
+
+    Raises:
+        NotAllowedError: the person of the moment is no operator.
+    """
+    with (
+        audited(workspace, "import", name),
+        dataset_lock(workspace, name),
+        scratch_directory(workspace, name) as scratch,
+    ):
+        yield scratch
 
 
 def copy_truth(source: Path, target: Path) -> None:
@@ -53,11 +103,18 @@ def version_hash(version: Path, events_digest: str) -> str:
     return digest.hexdigest()[:12]
 
 
-def publish(workspace: Workspace, name: str, version: Path, digest: str) -> Path:
-    """Make `version` the current one of `name`; the version before goes.
+def publish(workspace: Workspace, name: str, version: Path, digest: str, *, offer: bool = False) -> Path:
+    """Make `version` the current one of `name`; versions before it go, once nobody holds a lease on them.
 
     When the content is that of the version already there, that one stays with everything derived from it (encoder
     vectors) and only takes over manifest and report.
+
+    Args:
+        workspace: of the data set.
+        name: of the data set.
+        version: the directory that was built.
+        digest: its hash.
+        offer: leave the version that is current, and this one beside it until `settle`; a first one is current at once.
     """
     directory = workspace.dataset_dir(name)
     directory.mkdir(parents=True, exist_ok=True)
@@ -73,8 +130,55 @@ def publish(workspace: Workspace, name: str, version: Path, digest: str) -> Path
         seal(version)
         shutil.rmtree(target, ignore_errors=True)
         os.replace(version, target)
-    write_json(directory / "dataset.json", {"current": digest})
-    for other in directory.iterdir():
-        if other.is_dir() and other.name != digest:
-            shutil.rmtree(other, ignore_errors=True)
+    pointer = directory / "dataset.json"
+    current = str(read_json(pointer).get("current", "")) if offer and pointer.is_file() else digest
+    write_json(pointer, {"current": current} | ({"offered": digest} if current != digest else {}))
+    _remove_released(directory)
     return target
+
+
+def offered(workspace: Workspace, name: str) -> str | None:
+    """Hash of the version that waits for `settle`; None where none does."""
+    pointer = workspace.dataset_dir(name) / "dataset.json"
+    return read_json(pointer).get("offered") if pointer.is_file() else None
+
+
+def settle(workspace: Workspace, name: str, digest: str, *, accept: bool) -> None:
+    """Make the version that was offered current, or let it go.
+
+    Raises:
+        StaleError: another one was offered or imported in the meantime.
+    """
+    action = "accept" if accept else "turn down"
+    with audited(workspace, f"{action} version {digest}", name), dataset_lock(workspace, name):
+        if (found := offered(workspace, name)) != digest:
+            raise StaleError(
+                f"version {digest} of data set {name!r} is not offered any more, {found or 'none'} is",
+                hint="import the files again",
+            )
+        directory = workspace.dataset_dir(name)
+        current = digest if accept else read_json(directory / "dataset.json")["current"]
+        write_json(directory / "dataset.json", {"current": current})
+        _remove_released(directory)
+
+
+def remove_released(workspace: Workspace) -> None:
+    """Remove versions that were replaced while somebody read them and that nobody reads any more."""
+    for pointer in workspace.datasets.glob("[!.]*/dataset.json"):
+        with (workspace.datasets / f".lock-{pointer.parent.name}").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:  # an import of it is under way and does this at its end
+                continue
+            with suppress(SeminarError):  # a damaged data set is told where it is opened
+                _remove_released(pointer.parent)
+
+
+def _remove_released(directory: Path) -> None:
+    """The same for one data set; the caller holds its lock."""
+    kept = read_json(directory / "dataset.json").values()
+    for other in directory.iterdir():
+        if other.is_dir() and other.name not in kept and is_free(other):
+            gone = directory / f".partial-{uuid.uuid4().hex[:8]}"
+            os.replace(other, gone)  # out of sight at once: who opens it now finds nothing, and looks again
+            shutil.rmtree(gone, ignore_errors=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +19,7 @@ import numpy as np
 
 from ..data.dataset import Dataset
 from ..errors import MissingWeightsError
+from ..files import sha256_of
 from ..progress import Progress
 from ..runtime import resolve_device
 from .encoded import Encoded, scattered
@@ -45,13 +47,20 @@ def optional_package(name: str, encoder: str) -> ModuleType:
 
 
 def weights_fingerprint(where: str) -> str:
-    """Eight hex digits over the name of the weights and, for a folder, its files' names, sizes and times."""
-    path, parts = Path(where), [where]
-    if path.is_dir():
-        parts = [str(path.resolve())]
-        for file in sorted(p for p in path.rglob("*") if p.is_file()):
-            facts = file.stat()
-            parts.append(f"{file.relative_to(path)} {facts.st_size} {facts.st_mtime_ns}")
+    """Eight hex digits over the content of a folder of weights, wherever it lies; of any other name, over the name.
+
+    Read whole, once per process and change; hidden files are left out.
+    """
+    path = Path(where)
+    if not path.is_dir():
+        return hashlib.sha256(where.encode()).hexdigest()[:8]
+    files = [p for p in sorted(path.rglob("*")) if p.is_file() and not p.name.startswith(".")]
+    return _content(tuple((p, str(p.relative_to(path)), p.stat().st_size, p.stat().st_mtime_ns) for p in files))
+
+
+@lru_cache(maxsize=8)
+def _content(files: tuple[tuple[Path, str, int, int], ...]) -> str:
+    parts = [f"{name} {sha256_of(path)}" for path, name, _, _ in files]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
 
 

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import CorruptFileError, ExistsError, NotReadyError, SeminarError, UnknownJobError
+from ..access import audited, person, refuse_viewer
+from ..errors import CorruptFileError, ExistsError, NotReadyError, ResourceError, SeminarError, UnknownJobError
 from ..workspace import Workspace, checked_name
 from . import smaller_batch as smaller
 from .engines import engine_named
@@ -34,6 +35,9 @@ from .state import (
 )
 
 POLL_S = 0.05
+MOST_LIVE = 50
+"""Jobs that may wait or run at once, where $SEMINAR_MOST_JOBS says nothing else."""
+MOST_PER_PROCESSOR = 4
 PATIENCE_S = 3.0
 """Seconds beyond the grace period before the canceller kills from outside what did not end itself."""
 
@@ -82,18 +86,27 @@ def start(
         ConfigError: processes and nodes that do not fit together, the command or the engine.
         ExistsError: a live job makes the same run already, so a second press of the button changes nothing.
         NotReadyError: the engine refuses.
+        NotAllowedError: the person of the moment is no operator.
+        ResourceError: too many jobs wait, or too many processes were asked for.
         UnsafePathError: the run or data set that it is to make has a name that would leave the workspace.
     """
     words = tuple(word for word in words if word != "--json")
     count = threads or int(os.environ.get("OMP_NUM_THREADS") or 1)
     engine_named(engine)
-    spec = JobSpec(words, str(workspace.root), engine, os.getcwd(), count, time.time(), processes, nodes)
+    who = person().name
+    spec = JobSpec(words, str(workspace.root), engine, os.getcwd(), count, time.time(), processes, nodes, who)
     for option, what in (("run", "run"), ("name", "data set")):
         if (name := spec.option(option)) is not None:
             checked_name(name, what)
+    with audited(workspace, "start job", " ".join(words)):
+        return _start(workspace, spec)
+
+
+def _start(workspace: Workspace, spec: JobSpec) -> dict[str, Any]:
     workspace.jobs.mkdir(parents=True, exist_ok=True)
     with locked(workspace.jobs / ".slots" / "start.lock"):
         refuse_twice(workspace, spec)
+        refuse_too_many(workspace, spec)
         number = 1 + max((int(n.rpartition("-")[2]) for n in job_names(workspace) if n[-1].isdigit()), default=0)
         job_dir = workspace.job_dir(f"{spec.command}-{number:04d}")
         job_dir.mkdir()
@@ -101,6 +114,28 @@ def start(
         launch(job_dir, spec, JobStatus())
     wait_for_process(job_dir, spec)
     return row(job_dir)
+
+
+def refuse_too_many(workspace: Workspace, spec: JobSpec) -> None:
+    """Refuse more jobs than people can oversee, or more processes than this machine has processors.
+
+    Raises:
+        ResourceError: with the number and the rule.
+    """
+    live = [other["job"] for other in rows(workspace) if other["state"] in LIVE]
+    most = int(os.environ.get("SEMINAR_MOST_JOBS") or MOST_LIVE)
+    if len(live) >= most:
+        raise ResourceError(
+            f"{len(live)} jobs are waiting or running, at most {most} may be",
+            hint="wait for one or cancel one (`jobs list`); SEMINAR_MOST_JOBS sets another limit",
+        )
+    processors = os.cpu_count() or 1
+    if spec.engine == "local" and spec.processes > MOST_PER_PROCESSOR * processors:
+        raise ResourceError(
+            f"{spec.processes} processes were asked for, this machine has {processors} processors and takes at most "
+            f"{MOST_PER_PROCESSOR} processes for each",
+            hint="ask for fewer processes, or use --engine slurm",
+        )
 
 
 def refuse_twice(workspace: Workspace, spec: JobSpec) -> None:
@@ -211,6 +246,7 @@ def cancel(workspace: Workspace, job: str, *, wait: bool = True) -> dict[str, An
     Raises:
         NotReadyError: the job is over already.
     """
+    refuse_viewer("cancel job", job)
     job_dir = existing_job(workspace, job)
     now = row(job_dir)
     if now["state"] not in LIVE:
@@ -250,7 +286,7 @@ def resume(workspace: Workspace, job: str, *, smaller_batch: bool = False) -> di
         ExistsError: another live job makes the same run.
     """
     job_dir = existing_job(workspace, job)
-    with locked(workspace.jobs / ".slots" / "start.lock"):
+    with audited(workspace, "resume job", job), locked(workspace.jobs / ".slots" / "start.lock"):
         now = row(job_dir)
         if now["state"] in LIVE or now["state"] == "done":
             raise NotReadyError(
@@ -283,7 +319,8 @@ def delete(workspace: Workspace, job: str) -> None:
         NotReadyError: the job is live.
     """
     job_dir = existing_job(workspace, job)
-    state = row(job_dir)["state"]
-    if state in LIVE:
-        raise NotReadyError(f"job {job} is {state}; a live job cannot be deleted", hint="cancel it first")
-    shutil.rmtree(job_dir)
+    with audited(workspace, "delete job", job):
+        state = row(job_dir)["state"]
+        if state in LIVE:
+            raise NotReadyError(f"job {job} is {state}; a live job cannot be deleted", hint="cancel it first")
+        shutil.rmtree(job_dir)

@@ -13,6 +13,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from ..access import audited
 from ..data.opening import known_datasets
 from ..data.versions import dataset_lock
 from ..errors import NotReadyError, SeminarError, UnknownDatasetError, UnknownNameError, UnknownRunError
@@ -130,15 +131,17 @@ def delete(workspace: Workspace, kind: str, name: str) -> dict[str, Any]:
     Raises:
         UnknownNameError: no such kind or name.
         NotReadyError: a live job uses it.
+        NotAllowedError: the person of the moment is no operator.
     """
-    found = targets(workspace, kind, name)
-    depending = dependents(workspace, kind, name)
-    refuse_while_used(workspace, kind, name)
-    if kind == "dataset":
-        with dataset_lock(workspace, name):
+    with audited(workspace, f"delete {kind}", name):
+        found = targets(workspace, kind, name)
+        depending = dependents(workspace, kind, name)
+        refuse_while_used(workspace, kind, name)
+        if kind == "dataset":
+            with dataset_lock(workspace, name):
+                _remove(found)
+        else:
             _remove(found)
-    else:
-        _remove(found)
     return {"deleted": name, "kind": kind, "dependents": depending}
 
 

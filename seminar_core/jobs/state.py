@@ -42,7 +42,7 @@ FOREIGN_HEARTBEAT_S = 60.0
 class JobSpec:
     """What a job does; `words` are the command line after `python -m seminar_core`, without `--json`/`--workspace`.
 
-    `processes` train it together, spread evenly over `nodes` machines of a cluster.
+    `processes` train it together, spread evenly over `nodes` machines of a cluster. `who` asked for it.
     """
 
     words: tuple[str, ...]
@@ -53,6 +53,7 @@ class JobSpec:
     created_s: float = 0.0
     processes: int = 1
     nodes: int = 1
+    who: str = ""
 
     def __post_init__(self) -> None:
         if not self.words or self.words[0] not in COMMANDS:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..access import audited
 from ..data.dataset import Dataset
 from ..data.opening import open_dataset
 from ..errors import Cancelled, ExistsError, GoneError, NotReadyError, PeerError, SeminarError, StaleError
@@ -134,6 +135,15 @@ def carry_out(
         GoneError: the run's directory was moved or deleted meanwhile; nothing is recorded.
         NotReadyError: another process has begun to train the run in the meantime.
     """
+    if not task.writes:
+        return _carry_out(workspace, card, task, budget, orders)
+    with audited(workspace, COMMANDS.get(card.kind, "train"), card.name):
+        return _carry_out(workspace, card, task, budget, orders)
+
+
+def _carry_out(
+    workspace: Workspace, card: RunCard, task: Task, budget: BudgetConfig, orders: Orders
+) -> tuple[Outcome, Path]:
     path = workspace.run_dir(card.name)
     wait_for_all(task.group)  # all have looked whether the run exists
     if not task.writes:

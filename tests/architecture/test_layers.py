@@ -19,6 +19,7 @@ FOUNDATION = {
     "config",
     "files",
     "progress",
+    "access",
     "workspace",
     "runtime",
     "beside",

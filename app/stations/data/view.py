@@ -10,6 +10,7 @@ import streamlit as st
 from app import background, loaders, state, widgets
 from app.components.cards import Group, cards
 from app.stations.data import figures, uploads
+from seminar_core.access import may_operate
 from seminar_core.workspace import checked_name
 
 LOOK = 24
@@ -148,6 +149,9 @@ def catalogue(name: str) -> None:
 
 def bring_your_own() -> None:
     """Upload, check, report; the data set is used only when the reader says so."""
+    if not may_operate():
+        st.info("Only an operator may import data here.", icon=":material/lock:")
+        return
     st.write(
         "One row per event: `person`, `time` (UTC seconds or a date), `item`, and if you have them `query`, `action`, "
         "`label`. Items are optional: `item`, `title`, `description`, `category`, further attributes, and `image` "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from seminar_core.access import refuse_viewer
 from seminar_core.errors import ConfigError, MissingFileError
 from seminar_core.files import read_json, write_json
 from seminar_core.training.run_files import existing_run
@@ -56,6 +57,8 @@ def write_note(workspace: Workspace, run: str, note: Note) -> None:
 
     Raises:
         UnknownRunError: there is no such run.
+        NotAllowedError: the person of the moment is no operator.
     """
+    refuse_viewer("a note on run", run)
     existing_run(workspace, run)
     write_json(workspace.measured_dir(run) / "note.json", asdict(note))

@@ -26,8 +26,7 @@ from ..dataset import Dataset
 from ..event_source import EventSource, check_events, define_checked, id_sql, write_rejected
 from ..hints import EVENT_COLUMNS, Hints
 from ..scratch import literal, reading, scratch_connection
-from ..stages import scratch_directory
-from ..versions import dataset_lock
+from ..versions import importing
 from .published import published_table
 from .table import answer, refuse_reserved
 
@@ -69,7 +68,7 @@ def import_kuaisar(
             raise MissingFileError(
                 f"{path / stem}.csv does not exist", hint="give the unpacked KuaiSAR folder, with both kinds of events"
             )
-    with reading(path), dataset_lock(workspace, name), scratch_directory(workspace, name) as scratch:
+    with importing(workspace, name) as scratch, reading(path):
         connection = scratch_connection(scratch)
         try:
             progress(0, 100, "reading rec_inter.csv and src_inter.csv")

@@ -30,8 +30,8 @@ from ..catalogue import Catalogue, read_items
 from ..dataset import Dataset
 from ..event_source import EventSource, check_events, define_checked, write_rejected
 from ..scratch import literal, reading, scratch_connection
-from ..stages import fingerprint, scratch_directory, stage
-from ..versions import dataset_lock
+from ..stages import fingerprint, stage
+from ..versions import importing
 from .published import published_table
 from .table import answer, refuse_reserved
 
@@ -69,7 +69,7 @@ def import_movielens(
     started = time.perf_counter()
     path = Path(path)
     refuse_reserved(name)
-    with reading(path), dataset_lock(workspace, name), scratch_directory(workspace, name) as scratch:
+    with importing(workspace, name) as scratch, reading(path):
         connection = scratch_connection(scratch)
         try:
             tables = as_latest(path, scratch)

@@ -20,9 +20,8 @@ from ..dataset import SAMPLE, Dataset
 from ..event_source import open_events, write_rejected
 from ..hints import EVENT_COLUMNS, Hints
 from ..scratch import reading, scratch_connection
-from ..stages import scratch_directory
 from ..table_files import ENDINGS
-from ..versions import dataset_lock
+from ..versions import importing
 
 
 def import_table(
@@ -32,6 +31,7 @@ def import_table(
     rejected: Path | None = None,
     progress: Progress = silent,
     hints: Hints | None = None,
+    offer: bool = False,
 ) -> dict[str, Any]:
     """Import a `table` directory, or a single events file.
 
@@ -40,6 +40,7 @@ def import_table(
         name: of the data set; one that exists is replaced once the new one is complete.
         rejected: where rows that could not be used are written, with number and reason.
         hints: how the files are to be read; None = guess.
+        offer: where the data set exists, keep it as it is until `versions.settle` accepts this one.
 
     Raises:
         MissingFileError: there is no events file.
@@ -48,8 +49,10 @@ def import_table(
     """
     started = time.perf_counter()
     refuse_reserved(name)
-    with dataset_lock(workspace, name), scratch_directory(workspace, name) as scratch:
-        dataset = build_table(workspace, Path(path), name, scratch, rejected=rejected, progress=progress, hints=hints)
+    with importing(workspace, name) as scratch:
+        dataset = build_table(
+            workspace, Path(path), name, scratch, rejected=rejected, progress=progress, hints=hints, offer=offer
+        )
     return answer(dataset, started)
 
 
@@ -83,6 +86,7 @@ def build_table(
     origin: dict[str, Any] | None = None,
     progress: Progress = silent,
     hints: Hints | None = None,
+    offer: bool = False,
 ) -> Dataset:
     """Import without taking the lock: the caller holds `dataset_lock` and a `scratch_directory`."""
     events, items = find_files(path)
@@ -112,6 +116,7 @@ def build_table(
                 origin={"format": "table", "path": str(path), **(origin or {})},
                 truth=truth if truth.is_dir() else None,
                 progress=progress,
+                offer=offer,
             )
     finally:
         connection.close()

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from ...progress import Progress
 from ...workspace import Workspace
 from ..scratch import reading
-from ..stages import scratch_directory, stage
-from ..versions import dataset_lock
+from ..stages import stage
+from ..versions import importing
 from .table import answer, build_table, refuse_reserved
 
 EVENTS = pa.schema(
@@ -46,7 +46,7 @@ def import_written(
     """
     started = time.perf_counter()
     refuse_reserved(name)
-    with dataset_lock(workspace, name), scratch_directory(workspace, name) as scratch:
+    with importing(workspace, name) as scratch:
         progress(0, 100, f"reading {path.name}")
         with reading(path):
             folder, _ = stage(scratch, "written", {"format": kind, **facts}, write)

@@ -1,0 +1,130 @@
+"""Who may do what, and what was done: roles, a read-only mode, and the audit file of a workspace.
+
+Foundation. `audited` stands where a thing is done (an import, a job, a training, a deletion), so that a page that
+forgot to hide a button changes nothing. On the command line and in a job the person is the one who started it; the
+app answers with who is signed in.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from .errors import NotAllowedError, SeminarError
+from .files import append_line
+from .workspace import Workspace
+
+OPERATOR, VIEWER, NOBODY = "operator", "viewer", "nobody"
+READ_ONLY = "SEMINAR_READ_ONLY"
+USER = "SEMINAR_USER"
+"""Names in the environment: everyone is a viewer; and on whose behalf a process of ours works."""
+AUDIT = "audit.jsonl"
+
+
+@dataclass(frozen=True)
+class Person:
+    """Someone who asks for something, and their role."""
+
+    name: str
+    role: str
+
+
+def read_only() -> bool:
+    """Whether `SEMINAR_READ_ONLY` is set, to anything but 0."""
+    return os.environ.get(READ_ONLY, "0") not in ("", "0")
+
+
+def local_person() -> Person:
+    """Whoever runs this process, or on whose behalf it was started."""
+    name = os.environ.get(USER)
+    if not name:
+        try:
+            name = getpass.getuser()
+        except (KeyError, OSError):  # a container's user need not have a name
+            name = str(os.getuid())
+    return Person(name, OPERATOR)
+
+
+_ask: list[Callable[[], Person]] = [local_person]
+
+
+def ask_with(who: Callable[[], Person]) -> None:
+    """From now on this process asks `who` for the person of the moment."""
+    _ask[0] = who
+
+
+def person() -> Person:
+    """The person of the moment; in read-only mode an operator is a viewer."""
+    found = _ask[0]()
+    return replace(found, role=VIEWER) if read_only() and found.role == OPERATOR else found
+
+
+def may_operate() -> bool:
+    """Whether the person of the moment may import, train and delete."""
+    return person().role == OPERATOR
+
+
+def refuse_viewer(action: str, what: str) -> None:
+    """Raise unless the person of the moment is an operator.
+
+    Raises:
+        NotAllowedError: they are not.
+    """
+    who = person()
+    if who.role != OPERATOR:
+        raise NotAllowedError(
+            f"{action} {what!r} was refused: {who.name} is a {who.role}, only an operator may import, train and delete",
+            hint=f"this is a read-only demo; start it without --read-only and {READ_ONLY}"
+            if read_only()
+            else "ask an operator, or the one who keeps [roles] in .streamlit/secrets.toml",
+        )
+
+
+@contextmanager
+def audited(workspace: Workspace, action: str, what: str) -> Iterator[None]:
+    """Do something that only an operator may, and append a line on it to the workspace's audit file.
+
+    The line says when (UTC), who, their role, what was done to what, and the outcome: done, refused, or failed and how.
+
+    Raises:
+        NotAllowedError: the person of the moment is no operator.
+    """
+    who = person()
+    line = {"when": "", "who": who.name, "role": who.role, "action": action, "what": what, "outcome": "failed: crash"}
+    try:
+        refuse_viewer(action, what)
+        yield
+        line["outcome"] = "done"
+    except SeminarError as error:
+        line["outcome"] = "refused" if isinstance(error, NotAllowedError) else f"failed: {error.kind}"
+        raise
+    finally:
+        line["when"] = datetime.now(UTC).isoformat(timespec="seconds")
+        if line["outcome"] == "done":
+            write_line(workspace, line)
+        else:
+            with suppress(OSError):  # the error that is on its way says more
+                write_line(workspace, line)
+
+
+def write_line(workspace: Workspace, line: dict[str, str]) -> None:
+    """Append one line to the audit file."""
+    make_private(workspace)
+    append_line(workspace.root / AUDIT, line)
+
+
+def make_private(workspace: Workspace) -> None:
+    """Make the workspace's directory, and keep it to its owner (0700)."""
+    workspace.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    facts = workspace.root.stat()
+    if facts.st_uid == os.getuid() and facts.st_mode & 0o077:
+        workspace.root.chmod(0o700)
+
+
+def keep_files_private() -> None:
+    """What this process makes from now on is its owner's alone: directories 0700, files 0600."""
+    os.umask(0o077)
