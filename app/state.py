@@ -159,6 +159,8 @@ PARAMETERS: dict[str, Parameter] = {
     "drawing": Parameter("webgl", _one_of("webgl", "plotly"), "webgl | plotly"),
     "held_out": Parameter(True, _flag, "figures of the items kept out of alignment"),
     "selected": Parameter("", _digest, "digest of the selection kept on disk"),
+    "worst": Parameter(10, _count, "how many of the worst aligned items are joined on the map"),
+    "multiples": Parameter(False, _flag, "one panel per modality on the map"),
     "seed": Parameter(0, _count, "seed of the sampled points"),
     "slice": Parameter("", str, "items of the number card, as `field=value`; empty = all"),
     "of": Parameter("items", _one_of("items", "people"), "work-list of items or people"),

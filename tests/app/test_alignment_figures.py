@@ -55,9 +55,13 @@ def test_points_take_the_colours_of_an_attribute_and_keep_their_shapes(layout):
     assert {"other", "&lt;b&gt;"} <= {t.name for t in figure.data}
 
 
-def test_lines_join_each_items_points_and_break_between_items(layout):
-    line = next(t for t in figures.map_figure(layout).data if t.mode == "lines")
-    assert np.isnan(line.x).sum() == 79
+def test_lines_join_the_points_of_the_items_that_are_asked_for_and_no_others(layout):
+    joined = np.array([3, 5, 9], np.int32)
+    line = next(t for t in figures.map_figure(layout, joined=joined).data if t.mode == "lines")
+    of = np.isin(layout.points.item, joined) & (layout.points.stage == 0)
+    assert np.isnan(line.x).sum() == 2 and np.isfinite(line.x).sum() == of.sum()
+    for nobody in (None, np.zeros(0, np.int32)):
+        assert not [t for t in figures.map_figure(layout, joined=nobody).data if t.mode == "lines"]
 
 
 def test_the_card_is_drawn_with_intervals_and_chance(stages):

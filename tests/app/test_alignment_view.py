@@ -15,12 +15,16 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from app.components.alignment_map import payload
 from app.stations.alignment import card as alignment_card
 from app.stations.alignment import loaders as alignment_loaders
+from app.stations.alignment import twin as alignment_twin
 from app.stations.alignment import worklist as alignment_worklist
 from app.stations.alignment.selections import keep_selection
 from seminar_core.alignment.card import number_card
 from seminar_core.alignment.card_table import card_table
+from seminar_core.alignment.map_facts import worst_aligned
+from seminar_core.alignment.projection import joint_points, lay_out
 from seminar_core.alignment.stages import open_stage
 from seminar_core.data.importers.table import import_table
 from seminar_core.data.opening import open_dataset
@@ -84,10 +88,13 @@ def test_a_link_with_a_selection_shows_its_rows_and_a_small_one_has_no_card(open
     words = words_of(at)
     alone = keep_selection(tiny_workspace, dataset.hash, np.array([4]))
     assert "1 item selected" in words_of(drawn(open_app, tiny_workspace, run="psu", selected=alone))
-    assert "3 items selected" in words and "needs at least 15 items; 3 are selected" in words
+    assert "3 items selected" in words and "needs at least 15 items; 3 are selected: the card is not of them" in words
+    assert "of the 3 selected items" in words and set(at.dataframe[-1].value["id"]) <= {
+        dataset.item_ids[r] for r in (2, 3, 5)
+    }
 
 
-def test_the_card_of_a_selection_is_of_the_part_that_is_chosen_and_says_how_many(open_app, tmp_path):
+def test_the_card_follows_a_selection_and_is_of_the_part_that_is_chosen_and_says_how_many(open_app, tmp_path):
     workspace = Workspace(tmp_path / "workspace")
     dataset = run_of(workspace, "wide", items=400, people=200)
     digest = keep_selection(workspace, dataset.hash, np.arange(1, 351))
@@ -98,8 +105,8 @@ def test_the_card_of_a_selection_is_of_the_part_that_is_chosen_and_says_how_many
             open_app(workspace, "alignment", dataset="wide", run="wide-psu", selected=digest, held_out=held_out)
         )
         which = "kept out of alignment" if held_out == "1" else "without those kept out"
-        told = re.findall(rf"before → after · n = \d+ to (\d+) items a pair, {which}", words)
-        assert [int(most) for most in told] == [max((b & chosen)[:n].sum() for b in pairs) for n in (350, 400)], words
+        told = re.findall(rf"of the 350 selected items · n = \d+ to (\d+) items a pair, {which}", words)
+        assert [int(most) for most in told] == [max((b & chosen)[:350].sum() for b in pairs)], words
 
 
 def test_a_run_without_alignment_says_that_it_kept_no_items_out(open_app, tmp_path):
@@ -166,7 +173,7 @@ def test_plotly_colours_by_an_attribute_and_says_so(open_app, tiny_workspace):
 def test_plotly_says_how_many_items_are_joined_and_names_a_cosine_in_words(open_app, tiny_workspace, monkeypatch):
     monkeypatch.setattr("app.stations.alignment.figures.MOST_LINES", 7)
     words = words_of(drawn(open_app, tiny_workspace, run="psu", drawing="plotly", colour="cosine T–I"))
-    assert "join an item's modalities for 7 of 60 items" in words
+    assert "join the modalities of the items that are worst aligned, 7 of 10" in words
     assert "Colour: cosine text – image, last stage" in words
 
 
@@ -302,3 +309,29 @@ def test_the_map_of_the_bundled_run_is_there_at_once(open_app, workspace):
 def test_a_link_to_a_work_list_of_nothing_known_is_explained(open_app, tiny_workspace):
     at = open_app(tiny_workspace, "alignment", dataset="tiny", run="run", of="PQ16x8")
     assert not at.exception and "“of=PQ16x8” is not work-list of items or people" in words_of(at)
+
+
+def test_how_many_of_the_worst_aligned_are_joined_travels_in_the_link_and_has_a_limit(open_app, tiny_workspace):
+    at = drawn(open_app, tiny_workspace, run="psu", worst="3", drawing="plotly")
+    assert at.number_input(key="w_worst").value == 3 and "worst aligned, 3" in words_of(at)
+    assert "at most 500 of the worst aligned are joined, not 9,000" in words_of(
+        drawn(open_app, tiny_workspace, run="psu", worst="9000", drawing="plotly")
+    )
+
+
+def test_the_table_of_the_map_lists_worst_aligned_items_first_and_the_gaps_of_both_stages(open_app, tiny_workspace):
+    layout = alignment_loaders_layout(tiny_workspace)
+    items = payload.items_of(layout)
+    dataset = open_dataset(tiny_workspace, "tiny")
+    cosines = payload.pair_cosines(layout, items)
+    table = alignment_twin.items_table(items, cosines, dataset)
+    assert table["below the mean"].dropna().is_monotonic_decreasing
+    assert set(table["item_row"].head(4)) == set(items.rows[worst_aligned(cosines[-1], 4)])
+    gaps = alignment_twin.gap_frame(layout)
+    assert list(gaps.columns) == ["pair", "before", "after", "items"] and len(gaps) == 6 and (gaps["before"] > 0).all()
+
+
+def alignment_loaders_layout(workspace):
+    """The PCA picture of both stages of `psu`."""
+    stages = {name: open_stage(workspace, "psu", name).channels for name in ("before", "after")}
+    return lay_out(joint_points(stages), method="pca")

@@ -15,7 +15,7 @@ from typing import Any
 import streamlit as st
 
 HERE = Path(__file__).parent
-SCRIPTS = ("wire.js", "scene.js", "view.js", "map.js", "input.js")
+SCRIPTS = ("wire.js", "scene.js", "density.js", "view.js", "map.js", "ink.js", "input.js")
 
 
 def _read(*names: str) -> str:

@@ -18,8 +18,9 @@ Object.assign(AlignmentMap.prototype, {
       this.drawMoving();
     }, { passive: false });
     stage.addEventListener("keydown", (event) => this.key(event));
-    root.addEventListener("click", (event) => this.click(event.target.closest("button")));
-    this.$(".lines select").addEventListener("change", (event) => { this.view.pair = event.target.value; this.remember(); this.paint(); });
+    root.addEventListener("click", (event) => this.click(event.target.closest("button"), event.shiftKey));
+    this.$(".lines select").addEventListener("change", (event) => { this.view.pair = event.target.value; this.remember(); this.paint(); this.relabel(); });
+    this.$(".mode select").addEventListener("change", (event) => { this.view.mode = event.target.value; this.remember(); this.draw(); });
     for (const side of ["low", "high"])
       this.$(`input.${side}`).addEventListener("input", (event) => {
         this.view[side] = Number(event.target.value) / 100;
@@ -32,11 +33,17 @@ Object.assign(AlignmentMap.prototype, {
     this.$(".film input").addEventListener("input", (event) => this.setFrame(Number(event.target.value)));
   },
 
-  click(button) {
+  click(button, alone) {
     if (!button || !this.points) return;
     const { tool, act, channel, code } = button.dataset, view = this.view;
     if (tool) this.setTool(tool);
     else if (act === "play") this.play();
+    else if (act === "gap") {
+      view.gap = !view.gap;
+      button.setAttribute("aria-pressed", String(view.gap));
+      this.remember();
+      this.draw();
+    }
     else if (act === "clear") { this.$(".search input").value = ""; this.$(".search output").textContent = ""; this.select([], "clear"); }
     else if (act) {
       const pane = view.panes[0];
@@ -52,7 +59,9 @@ Object.assign(AlignmentMap.prototype, {
       this.remember();
       this.paint();
     } else if (code !== undefined) {
-      view.code = view.code === Number(code) ? null : Number(code);
+      const n = view.style.colour.legend.length, others = [...Array(n).keys()].filter((c) => c !== Number(code));
+      if (alone) view.hiddenCodes = new Set(view.hiddenCodes.size === n - 1 && !view.hiddenCodes.has(Number(code)) ? [] : others);
+      else if (!view.hiddenCodes.delete(Number(code))) view.hiddenCodes.add(Number(code));
       this.paint();
     }
   },
@@ -69,8 +78,8 @@ Object.assign(AlignmentMap.prototype, {
     if (event.button !== 0) return;
     this.stage.focus({ preventScroll: true });
     this.stage.setPointerCapture(event.pointerId);
-    const lasso = this.view.tool === "lasso" || event.shiftKey;
-    this.drag = { x, y, from: [x, y], pane: this.view.paneAt(x, y), moved: false, path: lasso ? [[x, y]] : null };
+    const tool = event.shiftKey ? "lasso" : this.view.tool;
+    this.drag = { x, y, tool, from: [x, y], pane: this.view.paneAt(x, y), moved: false, path: tool === "pan" ? null : [[x, y]] };
   },
 
   move(event, [x, y]) {
@@ -81,7 +90,8 @@ Object.assign(AlignmentMap.prototype, {
       return this.setHover(point < 0 ? null : point, pane);
     }
     if (Math.hypot(x - drag.from[0], y - drag.from[1]) > 4) drag.moved = true;
-    if (drag.path) drag.path.push([x, y]);
+    if (drag.tool === "box") drag.path = [drag.from, [x, drag.from[1]], [x, y], [drag.from[0], y]];
+    else if (drag.path) drag.path.push([x, y]);
     else if (drag.moved) {
       view.x -= (x - drag.x) / view.scale;
       view.y += (y - drag.y) / view.scale;
@@ -97,7 +107,7 @@ Object.assign(AlignmentMap.prototype, {
     if (!drag || !this.points) return;
     if (drag.path && drag.moved && drag.path.length > 2) {
       const polygon = drag.path.map(([px, py]) => view.toData(drag.pane, px, py));
-      this.select(view.lasso(drag.pane, polygon), "lasso");
+      this.select(view.within(drag.pane, polygon), drag.tool);
     } else if (!drag.moved) {
       const [point, pane] = this.pointAt(x, y);
       if (point >= 0) { this.setHover(point, pane); this.pick(point, pane); }
@@ -114,7 +124,10 @@ Object.assign(AlignmentMap.prototype, {
     else if (event.key === "-") view.zoom(0.8, pane, pane.left + pane.width / 2, pane.top + pane.height / 2);
     else if (event.key === "0") view.fit();
     else if (event.key === "n" || event.key === "p") this.walk(event.key === "n" ? 1 : -1);
-    else if (event.key === "l") this.setTool(view.tool === "lasso" ? "pan" : "lasso");
+    else if (event.key === "l" || event.key === "b") {
+      const tool = event.key === "l" ? "lasso" : "box";
+      this.setTool(view.tool === tool ? "pan" : tool);
+    } else if (event.key === "s" && this.hover !== null) this.toggle(this.points.item[this.hover]);
     else if (event.key === "Enter" && this.hover !== null) this.pick(this.hover, pane);
     else if (event.key === "Escape") { this.setHover(null); if (view.marked) this.select([], "clear"); }
     else return;
@@ -123,13 +136,19 @@ Object.assign(AlignmentMap.prototype, {
     this.draw();
   },
 
+  toggle(item) { // into the selection or out of it
+    const chosen = new Set(this.view.selection);
+    if (!chosen.delete(item)) chosen.add(item);
+    this.select(chosen, "key");
+  },
+
   walk(step) { // to the next visible point inside the first pane
     const pane = this.view.panes[0], { n } = this.points;
     let p = this.hover ?? (step > 0 ? -1 : n);
     for (let tried = 0; tried < n; tried++) {
       p = (p + step + n) % n;
       const [x, y] = this.place(pane, p);
-      if (this.view.shows(p) && x > pane.left && x < pane.left + pane.width && y > pane.top && y < pane.top + pane.height) break;
+      if (this.view.drawsIn(pane, p) && x > pane.left && x < pane.left + pane.width && y > pane.top && y < pane.top + pane.height) break;
     }
     this.setHover(p, pane);
     const title = this.points.head.titles?.[this.points.item[p]] ?? `item ${this.points.item[p]}`;

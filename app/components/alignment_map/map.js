@@ -1,6 +1,6 @@
 // The component: controls, pointer and keyboard, hover card, and what goes back to the page (picked, lassoed, no WebGL2).
 
-const COARSE_POINTS = 12000, SLOW_FRAME_MS = 70;
+const SLOW_FRAME_MS = 33; // 30 pictures a second
 
 const hubs = () => (window.seminarMaps ??= {});
 
@@ -13,11 +13,12 @@ function make(tag, attributes = {}, text = "") {
 
 class AlignmentMap {
   constructor(root, hub) {
-    Object.assign(this, { root, hub, grids: [], hover: null, seq: 0, dirty: false, drag: null });
+    Object.assign(this, { root, hub, grids: [], density: new Density(), hover: null, seq: 0, dirty: false, drag: null });
     this.$ = (selector) => root.querySelector(selector);
     this.stage = this.$(".stage");
     this.scene = new Scene(this.$("canvas.gl"));
     this.ink = this.$("canvas.ink").getContext("2d");
+    this.shade = this.$("canvas.shade").getContext("2d");
     this.view = new View(hub.view);
     root.dataset.webgl = "2";
     root.alignmentMap = this;
@@ -41,16 +42,17 @@ class AlignmentMap {
     this.resize();
     if (!this.view.fitted || before) this.view.fit();
     this.points.xy.forEach((xy, k) => this.scene.put(`xy_${k}`, xy));
-    this.scene.shuffle(this.points.n);
+    this.order = Scene.shuffle(this.points.n);
     this.scene.put("shape", this.points.channel.map((c) => SHAPES[this.points.head.shapes[this.points.channels[c]]]));
+    this.old = before?.xy;
     this.paint();
-    if (same && !this.calm) this.morph(before.xy);
+    if (same && !this.calm) this.morph();
     this.root.dataset.points = String(this.points.n);
     this.root.dataset.panes = String(this.view.panes.length);
   }
 
-  morph(old) { // the same points in a new layout: let the eye follow
-    old.forEach((xy, k) => this.scene.put(`old_${k}`, xy));
+  morph() { // the same points in a new layout: let the eye follow
+    this.old.forEach((xy, k) => this.scene.put(`old_${k}`, xy));
     const started = performance.now();
     const step = (now) => {
       this.morphing = Math.min(1, (now - started) / 600);
@@ -64,8 +66,16 @@ class AlignmentMap {
   restyle(style) {
     if (style.digest !== this.points?.digest) return; // of another map: its own style is on the way
     const colour = style.colour ? { ...style.colour, codes: fromBase64(style.colour.codes) } : null;
-    if (this.view.style?.colour?.title !== colour?.title) this.view.code = null;
+    if (this.view.style?.colour?.title !== colour?.title) this.view.hiddenCodes.clear();
     this.view.style = { ...style, colour };
+    this.view.worst = new Int32Array(fromBase64(style.worst).buffer);
+    if (this.view.multiples !== style.multiples) {
+      this.view.multiples = style.multiples;
+      this.setHover(null);
+      this.width = undefined; // the panes are arranged anew
+      this.view.fitted = false;
+      this.resize();
+    }
     if (style.selection_seq > this.seq) {
       this.seq = style.selection_seq;
       this.view.selection = new Set(new Int32Array(fromBase64(style.selection).buffer));
@@ -94,6 +104,8 @@ class AlignmentMap {
     slider.value = String(view.frame);
     this.$("input.low").value = Math.round(view.low * 100);
     this.$("input.high").value = Math.round(view.high * 100);
+    this.$(".mode select").value = view.mode;
+    this.$("[data-act=gap]").setAttribute("aria-pressed", String(view.gap));
     this.setTool(view.tool);
   }
 
@@ -117,7 +129,7 @@ class AlignmentMap {
     this.arranged = this.points.digest;
     this.ratio = ratio;
     this.stage.style.height = `${size.height}px`;
-    for (const canvas of [this.scene.gl.canvas, this.ink.canvas]) {
+    for (const canvas of [this.scene.gl.canvas, this.ink.canvas, this.shade.canvas]) {
       canvas.width = Math.round(size.width * ratio);
       canvas.height = Math.round(size.height * ratio);
     }
@@ -127,21 +139,37 @@ class AlignmentMap {
       const edge = make("i", { style: `left:${p.left}px;top:${p.top}px;width:${p.left ? 1 : 0}px;height:${p.height}px` });
       return [label, edge];
     }));
+    this.root.dataset.panes = String(this.view.panes.length);
     this.draw();
   }
 
   label(pane) {
-    const { stages, head } = this.points, k = this.view.nearestStage(pane);
-    return head.notes?.[k] ? `${stages[k]} · ${head.notes[k]}` : stages[k];
+    const { stages, head, channels } = this.points, k = this.view.nearestStage(pane), told = [stages[k]];
+    if (head.notes?.[k]) told.push(head.notes[k]);
+    if (pane.channel >= 0) told.push(head.names[channels[pane.channel]]);
+    else if (this.gapOf(k) !== null) told.push(`${this.view.pair === "all" || this.view.pair === "none" ? "mean gap" : "gap"} ${this.gapOf(k).toFixed(2)}`);
+    return told.join(" · ");
+  }
+
+  gapOf(stage) { // distance of the centroids in the original space: of the chosen pair, else the mean of all
+    const { pairs, head } = this.points, { pair } = this.view;
+    const known = head.gaps[stage].filter((gap, at) => gap !== null && (pair === "all" || pair === "none" || pairs[at].join("") === pair));
+    return known.length ? known.reduce((sum, gap) => sum + gap, 0) / known.length : null;
+  }
+
+  relabel() {
+    for (const span of this.root.querySelectorAll(".labels span")) span.textContent = this.label(this.view.panes[Number(span.dataset.pane)]);
   }
 
   paint() {
-    const { colour, state } = this.view.paint();
+    const { colour, state } = (this.look = this.view.paint());
+    this.view.findCentroids();
     this.scene.put("colour", colour);
     this.scene.put("state", state);
     this.shown = state.reduce((sum, s) => sum + (s > HIDDEN), 0);
     const lines = this.view.lines();
     this.scene.lineCount = lines.count;
+    this.joined = lines.joined;
     lines.stages.forEach(({ at, colour: rgba, cosine }, k) => {
       this.scene.put(`line_xy_${k}`, at);
       this.scene.put(`line_colour_${k}`, rgba);
@@ -157,7 +185,7 @@ class AlignmentMap {
     if (colour) {
       parts.push(make("b", {}, colour.title));
       colour.legend.forEach((entry, code) => {
-        const button = make("button", { type: "button", "data-code": String(code), "aria-pressed": String(view.code === code || view.code === null) });
+        const button = make("button", { type: "button", "data-code": String(code), "aria-pressed": String(!view.hiddenCodes.has(code)), title: "Hide or show; with Shift: this one alone" });
         button.append(make("span", { class: "swatch", style: `background:${entry.colour}` }), `${entry.label} (${entry.n})`);
         parts.push(button);
       });
@@ -168,153 +196,93 @@ class AlignmentMap {
       parts.push(make("span", {}, `Lines: cosine ${low.toFixed(2)}`), make("span", { style: `width:70px;height:8px;background:linear-gradient(90deg,${ramp})`, role: "img", "aria-label": "low to high" }), make("span", {}, high.toFixed(2)));
     this.$(".legend").replaceChildren(...parts);
     this.$(".cosine output").textContent = `${view.low.toFixed(2)} … ${view.high.toFixed(2)}`;
-    const words = [`${this.shown.toLocaleString("en")} points`, this.view.pair === "none" ? "" : `${this.scene.lineCount.toLocaleString("en")} lines`];
-    if (view.linesOnlyMarked) words.push(`lines only of marked items (more than ${MOST_LINES.toLocaleString("en")})`);
-    if (this.points.n > 150000) words.push("drawn as density");
-    if (view.selection.size) words.push(`${view.selection.size.toLocaleString("en")} items selected`);
-    this.$(".status").textContent = words.filter(Boolean).join(" · ");
+    this.writeStatus();
   }
 
   draw() {
     if (this.dirty) return;
     this.dirty = true;
-    requestAnimationFrame(() => { this.dirty = false; if (this.points && this.width) this.render(); });
+    const asked = performance.now();
+    requestAnimationFrame(() => {
+      this.dirty = false;
+      if (!this.points || !this.width) return;
+      this.waitedMs = performance.now() - asked;
+      this.render();
+      if (this.moving) this.judge();
+    });
   }
 
-  // A redraw while something moves: where full pictures come too slowly, a random part of the points without lines stands
-  // in for them until the movement ends.
+  writeStatus() {
+    const { view } = this, words = [`${this.shown.toLocaleString("en")} points`], of = view.joinedOf;
+    if (this.scene.lineCount) {
+      const which = of ? (of > MOST_JOINED ? `the first ${MOST_JOINED.toLocaleString("en")} of ${of.toLocaleString("en")} marked items` : "marked items") : `the ${this.joined} worst aligned items`;
+      words.push(`${this.scene.lineCount.toLocaleString("en")} lines of ${which}`);
+    } else words.push("lines of the item under the pointer");
+    if (this.coarse) words.push("density alone while it moves: points are too slow here");
+    else if (this.crowded) words.push(`${Math.round((100 * this.crowded) / Math.max(this.inPanes, 1))} % of them as density, where they overlap`);
+    if (view.selection.size) words.push(`${view.selection.size.toLocaleString("en")} items selected`);
+    const text = words.join(" · ");
+    if (this.$(".status").textContent !== text) this.$(".status").textContent = text;
+  }
+
+  // A redraw while something moves: where points come too slowly, density stands in for them until the movement ends.
   drawMoving() {
-    const now = performance.now();
-    if (now - this.lastMove < 400 && now - this.lastMove > SLOW_FRAME_MS && !this.dirty) this.slowFrames = (this.slowFrames ?? 0) + 1;
-    this.lastMove = now;
-    if (this.slowFrames > 1) this.coarse = true;
+    this.moving = true;
     clearTimeout(this.settling);
-    this.settling = setTimeout(() => { this.coarse = false; this.slowFrames = 0; this.draw(); }, 160);
     this.draw();
   }
 
+  judge() { // after each picture of a movement: was it late, or slow to prepare?
+    if (!this.coarse && Math.max(this.waitedMs, this.renderMs) > SLOW_FRAME_MS) this.slowFrames = (this.slowFrames ?? 0) + 1;
+    if (this.slowFrames > 1) this.coarse = true;
+    clearTimeout(this.settling);
+    this.settling = setTimeout(() => { this.moving = this.coarse = false; this.slowFrames = 0; this.draw(); }, 160);
+  }
+
   render() {
-    const { view, scene, ratio } = this, started = performance.now();
+    const { view, scene, ratio, shade } = this, started = performance.now(), mode = MODES[this.coarse ? "density" : view.mode];
     const look = {
-      ratio, points: this.points.n, marked: view.marked, range: [view.low - 0.006, view.high + 0.006],
-      size: Math.min(14, (this.points.n > 150000 ? 2 : this.points.n > 20000 ? 3.5 : 5) * Math.max(1, Math.sqrt(view.scale / view.fitScale))),
+      ratio, range: [view.low - 0.006, view.high + 0.006],
+      size: Math.min(14, (this.points.n > 20000 ? 3.5 : 5) * (view.multiples ? 0.7 : 1) * Math.max(1, Math.sqrt(view.scale / view.fitScale))),
     };
-    if (this.coarse) Object.assign(look, { points: Math.min(look.points, COARSE_POINTS) });
     scene.clear();
+    shade.setTransform(ratio, 0, 0, ratio, 0, 0);
+    shade.clearRect(0, 0, shade.canvas.width, shade.canvas.height);
+    this.crowded = this.inPanes = 0;
     for (const pane of view.panes) {
       const frame = {
         left: Math.round(pane.left * ratio), width: Math.round(pane.width * ratio), height: Math.round(pane.height * ratio),
         bottom: scene.gl.canvas.height - Math.round((pane.top + pane.height) * ratio),
       };
-      const [from, to, mix] = view.between(pane);
-      if (this.morphing !== undefined) {
+      const [from, to, mix] = view.between(pane), morphing = this.morphing !== undefined, { xy } = this.points;
+      const between = morphing ? [this.old[from], xy[from], this.morphing] : [xy[from], xy[to], mix];
+      const cut = this.density.cut(pane, view, between, this.look, this.order, this.points.channel, pane.channel, mode);
+      this.crowded += cut.crowded;
+      this.inPanes += cut.crowded + cut.points.length;
+      shade.save();
+      shade.beginPath();
+      shade.rect(pane.left, pane.top, pane.width, pane.height);
+      shade.clip();
+      this.density.paint(shade, pane);
+      shade.restore();
+      Object.assign(look, { points: cut.points, lines: scene.lineCount > 0 && !morphing });
+      if (morphing) {
         scene.buffers.set("xy_old", scene.buffers.get(`old_${from}`));
-        scene.pane(frame, view, "old", from, this.morphing, { ...look, lines: false });
-      } else scene.pane(frame, view, from, to, mix, { ...look, lines: view.pair !== "none" && !this.coarse });
+        scene.pane(frame, view, "old", from, this.morphing, look);
+      } else scene.pane(frame, view, from, to, mix, look);
     }
     this.writeInk();
-    this.root.dataset.renderMs = (performance.now() - started).toFixed(1);
-  }
-
-  writeInk() {
-    const { ink, view, ratio } = this;
-    ink.setTransform(ratio, 0, 0, ratio, 0, 0);
-    ink.clearRect(0, 0, ink.canvas.width, ink.canvas.height);
-    const text = getComputedStyle(this.root).color;
-    for (const pane of view.panes) {
-      ink.save();
-      ink.beginPath();
-      ink.rect(pane.left, pane.top, pane.width, pane.height);
-      ink.clip();
-      this.inkNeighbours(pane);
-      this.inkTrails(pane);
-      if (this.hover !== null) this.inkItem(pane, this.points.item[this.hover], this.hover, text);
-      ink.restore();
-    }
-    if (this.drag?.path?.length > 1) {
-      ink.beginPath();
-      this.drag.path.forEach(([x, y], i) => (i ? ink.lineTo(x, y) : ink.moveTo(x, y)));
-      ink.closePath();
-      ink.fillStyle = "rgba(11,110,153,.15)";
-      ink.fill();
-      ink.setLineDash([5, 4]);
-      ink.strokeStyle = text;
-      ink.stroke();
-      ink.setLineDash([]);
-    }
-  }
-
-  place(pane, point) { return this.view.toScreen(pane, ...this.view.positionOf(point, pane)); }
-
-  ring(x, y, radius, colour, width = 2) {
-    const { ink } = this;
-    ink.beginPath();
-    ink.arc(x, y, radius, 0, 7);
-    ink.lineWidth = width;
-    ink.strokeStyle = colour;
-    ink.stroke();
-  }
-
-  inkItem(pane, item, point, colour) { // the item under the pointer: all its modalities, joined
-    const ends = this.points.at.map((rows) => rows[item]).filter((p) => p >= 0 && this.view.shows(p)).map((p) => this.place(pane, p));
-    const { ink } = this;
-    ink.beginPath();
-    for (let i = 0; i < ends.length; i++) for (let j = i + 1; j < ends.length; j++) { ink.moveTo(...ends[i]); ink.lineTo(...ends[j]); }
-    ink.lineWidth = 1.5;
-    ink.strokeStyle = colour;
-    ink.stroke();
-    ends.forEach(([x, y]) => this.ring(x, y, 6, colour, 1.5));
-    this.ring(...this.place(pane, point), 9, colour, 2.5);
-  }
-
-  inkNeighbours(pane) { // neighbours in the original space, and those that only the drawing shows (crossed out)
-    const found = this.view.style?.neighbours, { ink } = this;
-    if (!found || found.stage !== this.points.stages[this.view.nearestStage(pane)]) return;
-    const at = (pair) => this.points.at[this.points.channels.indexOf(pair[1])]?.[pair[0]] ?? -1;
-    const centre = at(found.point);
-    if (centre < 0) return;
-    const [cx, cy] = this.place(pane, centre);
-    this.ring(cx, cy, 9, "#0b6e99", 3);
-    for (const pair of found.true) {
-      const p = at(pair);
-      if (p < 0) continue;
-      const [x, y] = this.place(pane, p);
-      ink.beginPath(); ink.moveTo(cx, cy); ink.lineTo(x, y);
-      ink.lineWidth = 1; ink.strokeStyle = "#0b6e99"; ink.stroke();
-      this.ring(x, y, 6, "#0b6e99");
-    }
-    for (const pair of found.false) {
-      const p = at(pair);
-      if (p < 0) continue;
-      const [x, y] = this.place(pane, p);
-      ink.beginPath(); ink.moveTo(x - 5, y - 5); ink.lineTo(x + 5, y + 5); ink.moveTo(x + 5, y - 5); ink.lineTo(x - 5, y + 5);
-      ink.lineWidth = 2; ink.strokeStyle = "#d55e00"; ink.stroke();
-    }
-  }
-
-  inkTrails(pane) { // where marked items went from checkpoint to checkpoint
-    const { view, points, ink } = this;
-    if (!view.film || view.selection.size === 0) return;
-    let drawn = 0;
-    for (const item of view.selection) {
-      if (++drawn > 60) break;
-      points.at.forEach((rows, c) => {
-        const p = rows[item];
-        if (p < 0 || !view.shows(p)) return;
-        ink.beginPath();
-        points.xy.forEach((xy, k) => { const s = view.toScreen(pane, xy[2 * p], xy[2 * p + 1]); k ? ink.lineTo(...s) : ink.moveTo(...s); });
-        ink.lineWidth = 1.2;
-        ink.strokeStyle = points.head.colours[points.channels[c]];
-        ink.stroke();
-      });
-    }
+    this.writeStatus();
+    this.root.dataset.drawn = this.crowded ? (this.crowded < this.inPanes ? "both" : "density") : "points";
+    this.renderMs = performance.now() - started;
+    this.root.dataset.renderMs = this.renderMs.toFixed(1);
   }
 
   grid(stage) { return (this.grids[stage] ??= new Grid(this.points.xy[stage], this.points.bounds)); }
 
   pointAt(sx, sy) {
     const pane = this.view.paneAt(sx, sy), [x, y] = this.view.toData(pane, sx, sy);
-    const found = this.grid(this.view.nearestStage(pane)).nearest(x, y, 12 / this.view.scale, (p) => this.view.shows(p));
+    const found = this.grid(this.view.nearestStage(pane)).nearest(x, y, 12 / this.view.scale, (p) => this.view.drawsIn(pane, p));
     return [found, pane];
   }
 
@@ -329,33 +297,11 @@ class AlignmentMap {
     if (item >= 0 && !(item in (this.hub.pictures ??= {}))) this.asking = setTimeout(() => this.hub.want?.([item]), 90);
   }
 
-  showCard() {
-    const card = this.$(".card"), { points } = this;
-    card.hidden = this.hover === null;
-    if (card.hidden) return;
-    const item = points.item[this.hover], channel = points.channels[points.channel[this.hover]], pane = this.hoverPane;
-    const about = this.hub.pictures?.[item], title = points.head.titles?.[item] ?? about?.title ?? `item ${points.head.first_row + item}`;
-    const frame = about?.image ? make("img", { src: about.image, alt: "" }) : make("span", { class: "none" }, about ? "no picture" : "…");
-    const words = make("div");
-    words.append(make("b", {}, title), make("small", {}, points.head.names[channel]));
-    const stage = this.view.nearestStage(pane);
-    points.pairs.forEach(([a, b], at) => {
-      const cosine = points.cosineOf(item, at, stage);
-      if (cosine !== null && (a === channel || b === channel)) words.append(make("small", {}, `cos to ${points.head.names[a === channel ? b : a]} ${cosine.toFixed(2)}`));
-    });
-    card.dataset.item = String(item);
-    card.replaceChildren(frame, words);
-    const [x, y] = this.place(pane, this.hover), box = this.stage.getBoundingClientRect();
-    card.style.left = `${Math.max(4, Math.min(x + 14, box.width - 250))}px`;
-    card.style.top = `${Math.max(4, Math.min(y + 14, box.height - 120))}px`;
-  }
-
   setFrame(frame) {
     this.view.frame = frame;
     this.$(".film input").value = String(frame);
     this.$(".film output").textContent = this.points.stages[Math.round(frame)];
-    const label = this.$(".labels span");
-    if (label) label.textContent = this.label(this.view.panes[0]);
+    this.relabel();
     this.remember();
     this.drawMoving();
   }

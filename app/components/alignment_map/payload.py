@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from app import palette
+from seminar_core.alignment.map_facts import centroid_gaps
 from seminar_core.alignment.projection import Layout
 from seminar_core.contracts import CHANNEL_NAMES, CHANNELS
 
@@ -109,6 +110,9 @@ def pack(
         "shapes": {c: palette.CHANNEL_SYMBOLS[c] for c in channels},
         "pairs": list(combinations(channels, 2)),
         "stages": stages,
+        "gaps": [
+            [gaps.get(f"{a}{b}", {}).get("gap") for a, b in combinations(channels, 2)] for gaps in centroid_gaps(layout)
+        ],
         "notes": list(notes),
         "mode": "film" if film else "panes",
         "height": height,
@@ -193,6 +197,8 @@ def style(
     colouring: Colouring | None = None,
     selection: np.ndarray | None = None,
     selection_seq: int = 0,
+    worst: np.ndarray | None = None,
+    multiples: bool = False,
     neighbours: dict[str, Any] | None = None,
     pictures: Mapping[int, Mapping[str, str]] | None = None,
 ) -> dict[str, Any]:
@@ -204,6 +210,8 @@ def style(
         colouring: colours per item, or None for colours by channel.
         selection: (m,) positions.
         selection_seq: milliseconds; the map takes the selection over when it is newer than its own.
+        worst: (m,) positions whose modalities are joined while nothing is selected, worst first.
+        multiples: one panel per modality and stage instead of one per stage.
         neighbours: {stage, point, true, false} with [position, channel] pairs.
         pictures: position -> {image, title}.
     """
@@ -217,6 +225,8 @@ def style(
         "colour": colour,
         "selection": pack_ids(np.zeros(0, np.int32) if selection is None else selection),
         "selection_seq": selection_seq,
+        "worst": pack_ids(np.zeros(0, np.int32) if worst is None else worst),
+        "multiples": multiples,
         "neighbours": neighbours,
         "pictures": {str(position): dict(about) for position, about in (pictures or {}).items()},
     }

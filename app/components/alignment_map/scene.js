@@ -3,11 +3,11 @@
 const POINT_VERTEX = `#version 300 es
 layout(location=0) in vec2 a_from; layout(location=1) in vec2 a_to;
 layout(location=2) in vec4 a_colour; layout(location=3) in float a_shape; layout(location=4) in float a_state;
-uniform vec2 u_centre, u_scale; uniform float u_mix, u_size, u_pass;
+uniform vec2 u_centre, u_scale; uniform float u_mix, u_size;
 out vec4 v_colour; flat out int v_shape;
 void main() {
   vec2 p = mix(a_from, a_to, u_mix);
-  bool hidden = a_state < .5 || !(p.x == p.x) || (u_pass < .5) == (a_state > 2.5);
+  bool hidden = a_state < .5 || !(p.x == p.x);
   gl_Position = hidden ? vec4(2., 2., 2., 1.) : vec4((p - u_centre) * u_scale, 0., 1.);
   gl_PointSize = u_size * (a_state > 2.5 ? 1.5 : 1.) * (a_shape > 2.5 ? 1.25 : 1.);
   v_colour = a_colour; v_shape = int(a_shape + .5);
@@ -116,14 +116,14 @@ class Scene {
     this.attribute(2, "colour", 4, gl.UNSIGNED_BYTE, true);
     this.attribute(3, "shape", 1, gl.UNSIGNED_BYTE, false);
     this.attribute(4, "state", 1, gl.UNSIGNED_BYTE, false);
-    for (const pass of look.marked ? [0, 1] : [0]) {
-      gl.uniform1f(uniforms.u_pass, pass);
-      gl.drawElements(gl.POINTS, look.points, gl.UNSIGNED_INT, 0);
-    }
+    this.list ??= gl.createBuffer();
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.list);
+    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, look.points, gl.STREAM_DRAW);
+    gl.drawElements(gl.POINTS, look.points.length, gl.UNSIGNED_INT, 0);
   }
 
-  shuffle(n) { // draw in a fixed random order, or the last modality would hide the others
-    const { gl } = this, order = Uint32Array.from({ length: n }, (_, i) => i);
+  static shuffle(n) { // draw in a fixed random order, or the last modality would hide the others
+    const order = Uint32Array.from({ length: n }, (_, i) => i);
     let seed = 12345;
     for (let i = n - 1; i > 0; i--) {
       seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
@@ -131,9 +131,7 @@ class Scene {
       order[i] = order[j];
       order[j] = kept;
     }
-    this.order ??= gl.createBuffer();
-    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.order);
-    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, order, gl.STATIC_DRAW);
+    return order;
   }
 
   clear() {

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import loaders, state, widgets
+from app import state, widgets
 from app.stations.alignment import figures
 from app.stations.alignment import loaders as sources
 from seminar_core.alignment.card import WIDTH_FREE_METRICS
@@ -52,8 +53,8 @@ def table_of(run: str, names: tuple[str, ...], rows: tuple[int, ...] | None = No
     return card_table(cards)
 
 
-def pick_slice() -> tuple[int, ...] | None:
-    """Which items are measured: all (None), or the catalogue rows of one value of an attribute."""
+def pick_slice() -> None:
+    """Offer which items are measured: all, or those with one value of an attribute."""
     dataset, chosen = state.get("dataset"), state.get("slice")
     known = sources.slices(dataset, FEWEST_OF_SLICE)
     if chosen and chosen not in known:
@@ -65,16 +66,37 @@ def pick_slice() -> tuple[int, ...] | None:
         "Of which items",
         options,
         format_func=lambda value: f"{value.replace('=', ': ', 1)} ({known[value]:,})" if value else "all items",
-        help="The card of one category or another attribute's value; a lasso on the map has a card of its own.",
+        help="The card of one category or another attribute's value; with a selection on the map, of its items alone.",
         **state.bound("slice", options=options),
     )
-    return slice_rows()
 
 
 def slice_rows() -> tuple[int, ...] | None:
     """Catalogue rows of the chosen slice; None for all."""
     dataset, chosen = state.get("dataset"), state.get("slice")
     return sources.rows_of_slice(dataset, chosen) if chosen in sources.slices(dataset, FEWEST_OF_SLICE) else None
+
+
+def measured_rows(chosen: np.ndarray) -> tuple[int, ...] | None:
+    """Catalogue rows that the card is of: the selection in the slice where it is large enough; None for all."""
+    rows = slice_rows()
+    within = selected_within(chosen, rows)
+    return within if len(within) >= FEWEST_ITEMS else rows
+
+
+def selected_within(chosen: np.ndarray, rows: tuple[int, ...] | None) -> tuple[int, ...]:
+    """The selected catalogue rows that are in the slice `rows`."""
+    return tuple(int(row) for row in (chosen if rows is None else np.intersect1d(chosen, rows)))
+
+
+def of_which(chosen: np.ndarray) -> str:
+    """Whether the card is of the selection, in words."""
+    if not len(chosen):
+        return ""
+    within = selected_within(chosen, slice_rows())
+    if len(within) >= FEWEST_ITEMS:
+        return f"of the {len(within):,} selected items"
+    return f"a number card needs at least {FEWEST_ITEMS} items; {len(within)} are selected: the card is not of them"
 
 
 def available_part(table: pd.DataFrame) -> str:
@@ -109,9 +131,10 @@ def from_to(names: tuple[str, ...]) -> str:
     return f"{widgets.plain(names[0])} → {widgets.plain(names[-1])}" if len(names) > 1 else ""
 
 
-def summary(run: str, names: tuple[str, ...]) -> None:
-    """The card in small: each pair's figures at the first and the last stage, with where they came from."""
-    table = table_of(run, names, pick_slice())
+def summary(run: str, names: tuple[str, ...], chosen: np.ndarray) -> None:
+    """Each pair's figures at the first and the last stage, and of which items they are."""
+    pick_slice()
+    table = table_of(run, names, measured_rows(chosen))
     st.toggle(
         "Items kept out of alignment",
         help="A seeded tenth of the items never enters the alignment objective.",
@@ -127,6 +150,7 @@ def summary(run: str, names: tuple[str, ...]) -> None:
     widgets.trust_line(
         f"run {widgets.plain(run)}",
         from_to(names),
+        of_which(chosen),
         of_how_many(table, part),
         "original space, not the map",
         TAKEN_OUT[state.get("correction")],
@@ -181,14 +205,15 @@ def shapes(table: pd.DataFrame, part: str, names: tuple[str, ...]) -> pd.DataFra
     return pd.DataFrame(rows)
 
 
-def figure(run: str, names: tuple[str, ...]) -> None:
+def figure(run: str, names: tuple[str, ...], chosen: np.ndarray) -> None:
     """All pairs with intervals and chance, and everything as a table."""
-    rows = slice_rows()
+    rows = measured_rows(chosen)
     table = table_of(run, names, rows)
     part = available_part(table)
     frozen, said = frozen_encoders(run, names[0], rows)
     table = pd.concat([table, frozen]) if len(frozen) else table
-    of = "" if rows is None else f", {widgets.plain(state.get('slice').replace('=', ': ', 1))}"
+    of = "" if slice_rows() is None else f", {widgets.plain(state.get('slice').replace('=', ': ', 1))}"
+    of += ", selected items" if len(chosen) and rows != slice_rows() else ""
     st.subheader(f"Number card{of}", anchor=False)
     widgets.chart(
         figures.card_figure(table, part),
@@ -240,20 +265,4 @@ def film(run: str, frames: tuple[str, ...]) -> None:
         alt=f"Alignment figures of {len(frames)} checkpoints. {sentence(table, part=part)}",
         table=table,
         says=sentence(table, part=part),
-    )
-
-
-def of_selection(run: str, names: tuple[str, ...], rows: tuple[int, ...]) -> None:
-    """The card recomputed for a selection of catalogue rows."""
-    table = table_of(run, names, rows)
-    st.markdown(f"**Number card of these {len(rows):,} items**")
-    part = shown_part(table, run, names)
-    st.dataframe(compact(table, part, names), hide_index=True, height="content")
-    widgets.downloads(table, name="alignment_selection_card")
-    widgets.trust_line(
-        f"run {widgets.plain(run)}",
-        from_to(names),
-        of_how_many(table, part),
-        TAKEN_OUT[state.get("correction")],
-        f"data set {widgets.plain(loaders.dataset(state.get('dataset')).hash)}",
     )

@@ -175,7 +175,7 @@ def map_figure(
     channels: Sequence[str] = CHANNELS,
     selected: np.ndarray | None = None,
     titles: Sequence[str | None] | None = None,
-    lines: bool = True,
+    joined: np.ndarray | None = None,
     colours: PointColours | None = None,
 ) -> go.Figure:
     """The joint map in Plotly: one panel per stage, one trace per channel, axes linked and pinned.
@@ -186,7 +186,7 @@ def map_figure(
         selected: catalogue rows that stand out.
         titles: titles by catalogue row for the hover text, left out above `MOST_SCATTER` points.
         colours: colour of each point; by default that of its channel. Shapes tell the channel either way.
-        lines: join each item's modalities (up to `MOST_LINES` lines a panel; a selection's first).
+        joined: catalogue rows whose modalities are joined by lines (at most `MOST_LINES` items a panel); None = none.
     """
     points = layout.points
     stages = points.stages
@@ -197,8 +197,8 @@ def map_figure(
         if density:
             figure.add_trace(_density(layout.xy[here]), row=1, col=at + 1)
             continue
-        if lines:
-            figure.add_trace(_pair_lines(layout, here, selected), row=1, col=at + 1)
+        if joined is not None and len(joined):
+            figure.add_trace(_pair_lines(layout, here, joined), row=1, col=at + 1)
         for channel in channels:
             chosen = np.flatnonzero(here & (points.channel == CHANNELS.index(channel)))
             if len(chosen):
@@ -277,12 +277,10 @@ def _legend_trace(entry: Mapping[str, Any]) -> go.Scatter:
     )
 
 
-def _pair_lines(layout: Layout, here: np.ndarray, selected: np.ndarray | None) -> go.Scattergl:
-    """One broken line over all items that have two modalities or more: each item's points in order of its channels."""
+def _pair_lines(layout: Layout, here: np.ndarray, joined: np.ndarray) -> go.Scattergl:
+    """One broken line over the `joined` items: each item's points in order of its channels."""
     points = layout.points
-    order = np.flatnonzero(here)
-    if selected is not None and len(selected):
-        order = order[np.isin(points.item[order], selected)]
+    order = np.flatnonzero(here & np.isin(points.item, joined))
     order = order[np.lexsort((points.channel[order], points.item[order]))]
     item = points.item[order]
     last = np.searchsorted(np.cumsum(np.diff(item, prepend=-1) != 0), MOST_LINES, side="right")
@@ -295,7 +293,7 @@ def _pair_lines(layout: Layout, here: np.ndarray, selected: np.ndarray | None) -
         mode="lines",
         name="same item",
         showlegend=False,
-        line={"color": palette.GREY, "width": 0.5},
-        opacity=0.35,
+        line={"color": palette.GREY, "width": 1},
+        opacity=0.7,
         hoverinfo="skip",
     )

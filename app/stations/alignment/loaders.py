@@ -186,6 +186,16 @@ def block(run: str, names: tuple[str, ...], layout: Layout, *, film: bool) -> tu
     return _block(root, run, names, version, facts["method"], facts["seed"], film, layout)
 
 
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _pair_cosines(digest: str, _layout: Layout, _items: payload.MapItems) -> np.ndarray:
+    return payload.pair_cosines(_layout, _items)
+
+
+def pair_cosines(digest: str, layout: Layout, items: payload.MapItems) -> np.ndarray:
+    """(stages, n, pairs) cosines of the map that has this digest."""
+    return _pair_cosines(digest, layout, items)
+
+
 @st.cache_data(max_entries=16, show_spinner="Comparing the modalities' neighbours …")
 def _worklist(root: str, run: str, stage: str, version: str, of: str) -> tuple[pd.DataFrame, int, int]:
     from seminar_core.alignment import stages as alignment

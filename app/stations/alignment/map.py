@@ -14,7 +14,9 @@ from app.stations.alignment import badge as alignment_badge
 from app.stations.alignment import figures
 from app.stations.alignment import loaders as sources
 from app.stations.alignment import selection as alignment_selection
+from app.stations.alignment import twin as alignment_twin
 from app.stations.alignment.selections import keep_selection, read_selection
+from seminar_core.alignment.map_facts import worst_aligned
 from seminar_core.alignment.map_store import MapRequest
 from seminar_core.alignment.neighbours import point_neighbours
 from seminar_core.alignment.projection import FIT_LIMIT, Layout
@@ -22,7 +24,9 @@ from seminar_core.contracts import CHANNEL_NAMES
 from seminar_core.errors import StaleError
 
 MOST_FITTED = 24_000  # points of all stages together: some ten seconds of UMAP; others are placed by their neighbours
+MOST_WORST = 500
 PICKED, SEQUENCE, WANTED, NO_WEBGL = (f"alignment_{name}" for name in ("picked", "sequence", "wanted", "no_webgl"))
+CHANGED = "alignment_selection_changed"  # the rest of the page follows a selection that was made within the map's part
 
 
 def render(run: str, names: tuple[str, ...], *, film: bool) -> None:
@@ -75,6 +79,8 @@ def waiting(run: str, names: tuple[str, ...], request: MapRequest) -> None:
 @st.fragment
 def fragment(*arguments: Any) -> None:
     """The part of the page that is redrawn alone; explains its own errors, for nothing around it hears them."""
+    if st.session_state.pop(CHANGED, False):
+        st.rerun()
     with widgets.explained("alignment_map_part"):
         drawn(*arguments)
     state.finish_part()
@@ -84,7 +90,15 @@ def drawn(run: str, names: tuple[str, ...], layout: Layout, block: bytes, digest
     """The map with its colours, its badge and its selection."""
     dataset = loaders.dataset(state.get("dataset"))
     chosen = selection(dataset.hash)
-    colouring = pick_colour(layout, items, dataset.name)
+    cosines = sources.pair_cosines(digest, layout, items)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        colouring = pick_colour(layout, items, dataset.name, cosines)
+        worst = pick_worst(items, cosines)
+        st.toggle(
+            "Same item, one panel per modality",
+            help="Small multiples: the item under the pointer is ringed in every panel.",
+            **state.bound("multiples"),
+        )
     if state.get("drawing") == "webgl" and not st.session_state.get(NO_WEBGL):
         alignment_map(
             block,
@@ -95,25 +109,34 @@ def drawn(run: str, names: tuple[str, ...], layout: Layout, block: bytes, digest
         )
         picked = picked_point(digest)
         neighbours = None if picked is None else neighbours_of(picked, layout, items)
-        carry(digest, items, colouring, chosen, neighbours)
+        carry(digest, items, colouring, chosen, neighbours, worst)
     else:
-        plotly_map(layout, items, colouring, chosen, dataset)
+        plotly_map(layout, items, colouring, chosen, dataset, items.rows[worst])
         picked, neighbours = None, None
     alignment_badge.badge(layout)
+    alignment_twin.render(layout, items, cosines, dataset, lambda rows: select_here(rows, dataset.hash))
     alignment_badge.export(layout, dataset.name, digest)
     if picked is not None and neighbours is not None:
         alignment_selection.neighbours(picked, neighbours, layout, items, dataset)
     if len(chosen):
-        alignment_selection.render(run, names, chosen, dataset)
+        alignment_selection.render(chosen, dataset, on_clear=clear)
 
 
-def selection(dataset_hash: str) -> np.ndarray:
-    """Catalogue rows that are selected; a selection made elsewhere is told and dropped."""
+def selection(dataset_hash: str, *, told: bool = True) -> np.ndarray:
+    """Catalogue rows that are selected; a selection made elsewhere is dropped, and told where `told`."""
     try:
         return read_selection(loaders.workspace(), dataset_hash, state.get("selected"))
     except StaleError as error:
-        widgets.error_panel(error, key="selection_error")
+        if told:
+            widgets.error_panel(error, key="selection_error")
         return np.zeros(0, np.int32)
+
+
+def clear() -> None:
+    """Let go of the selection, in the whole page."""
+    state.put(selected="")
+    st.session_state[CHANGED] = True
+    st.session_state[SEQUENCE] = int(time.time() * 1000)
 
 
 def select(rows: np.ndarray, dataset_hash: str, sequence: int | None = None) -> None:
@@ -122,14 +145,38 @@ def select(rows: np.ndarray, dataset_hash: str, sequence: int | None = None) -> 
     st.session_state[SEQUENCE] = sequence if sequence is not None else int(time.time() * 1000)
 
 
+def select_here(rows: np.ndarray, dataset_hash: str) -> None:
+    """`select` from within the map's part: the card and the work-list follow."""
+    st.session_state[CHANGED] = True
+    select(rows, dataset_hash)
+
+
 def lassoed(value: dict[str, Any], items: payload.MapItems, dataset_hash: str) -> None:
     """Take over what was lassoed, searched or cleared on the map."""
     positions = payload.unpack_ids(value["ids"])
     st.session_state.pop(PICKED, None)
+    st.session_state[CHANGED] = True
     select(items.rows[positions], dataset_hash, int(value["seq"]))
 
 
-def pick_colour(layout: Layout, items: payload.MapItems, dataset: str) -> payload.Colouring | None:
+def pick_worst(items: payload.MapItems, cosines: np.ndarray) -> np.ndarray:
+    """Positions of the worst aligned items at the last stage, as many as are asked for."""
+    st.number_input(
+        "Worst aligned joined",
+        0,
+        MOST_WORST,
+        step=5,
+        width=170,
+        help="While nothing is selected, lines join the modalities of that many items: those whose pairs lie furthest "
+        "below the mean cosine of that pair at the last stage.",
+        **state.bound("worst", options=range(MOST_WORST + 1)),
+    )
+    if state.get("worst") > MOST_WORST:
+        widgets.trust_line(f"at most {MOST_WORST} of the worst aligned are joined, not {state.get('worst'):,}")
+    return worst_aligned(cosines[-1], min(state.get("worst"), MOST_WORST))
+
+
+def pick_colour(layout: Layout, items: payload.MapItems, dataset: str, of: np.ndarray) -> payload.Colouring | None:
     """What colours the points: the modality, an attribute with few values, or a cosine."""
     frame = sources.items_frame(dataset).reindex(items.rows)
     attributes = sources.attributes_of(frame)
@@ -149,9 +196,7 @@ def pick_colour(layout: Layout, items: payload.MapItems, dataset: str) -> payloa
     if colour in attributes:
         return payload.colour_by(colour, frame[colour].fillna("").astype(str).to_numpy())
     if colour in cosines:
-        return payload.colour_by_number(
-            f"{named[colour]}, last stage", payload.pair_cosines(layout, items)[-1][:, cosines[colour]]
-        )
+        return payload.colour_by_number(f"{named[colour]}, last stage", of[-1][:, cosines[colour]])
     if colour == "events" and "events" in frame:
         return payload.colour_by_number("events", frame["events"].to_numpy(float))
     return None
@@ -202,6 +247,7 @@ def carry(
     colouring: payload.Colouring | None,
     chosen: np.ndarray,
     neighbours: dict[str, Any] | None,
+    worst: np.ndarray,
 ) -> None:
     """Send colours, selection and neighbours to the map, and the pictures it asks for."""
     name = state.get("dataset")
@@ -216,6 +262,8 @@ def carry(
             colouring=colouring,
             selection=items.positions(chosen),
             selection_seq=st.session_state.get(SEQUENCE, 1 if len(chosen) else 0),
+            worst=worst,
+            multiples=state.get("multiples"),
             neighbours=neighbours,
             pictures={
                 p: {"image": loaders.picture(name, items.rows[p]), "title": titles[items.rows[p]] or ""} for p in wanted
@@ -232,6 +280,7 @@ def plotly_map(
     colouring: payload.Colouring | None,
     chosen: np.ndarray,
     dataset: Any,
+    worst: np.ndarray,
 ) -> None:
     """The map without WebGL2: says so, and selects by lasso just the same."""
     if st.session_state.get(NO_WEBGL):
@@ -241,21 +290,24 @@ def plotly_map(
     def changed() -> None:
         rows = widgets.selected_ids(st.session_state["chart_alignment_map"])
         if rows:
-            select(np.array(rows, np.int32), dataset.hash)
+            select_here(np.array(rows, np.int32), dataset.hash)
 
     colours = None
     if colouring is not None:
         codes = colouring.codes[np.searchsorted(items.rows, layout.points.item)]
         colours = figures.PointColours(codes, colouring.legend)
     stages, of = layout.points.stages, widgets.count(layout.points.of)
-    joined = len(items.rows) if not len(chosen) else len(chosen)
-    lines = f" for {figures.MOST_LINES:,} of {joined:,} items" if joined > figures.MOST_LINES else ""
+    joined, what = (chosen, "selected") if len(chosen) else (worst, "worst aligned")
+    lines = f", {figures.MOST_LINES:,} of " if len(joined) > figures.MOST_LINES else ", "
     widgets.chart(
-        figures.map_figure(layout, selected=chosen if len(chosen) else None, titles=dataset.titles, colours=colours),
+        figures.map_figure(
+            layout, selected=chosen if len(chosen) else None, titles=dataset.titles, colours=colours, joined=joined
+        ),
         name="alignment_map",
         alt=f"Joint map of {len(layout.points):,} of {of} points, one panel for each of {', '.join(stages)}",
         table=lambda: alignment_badge.map_frame(layout, dataset),
-        says=f"Each item is drawn once per modality; grey lines join an item's modalities{lines}. Shape: modality. "
+        says=f"Each item is drawn once per modality; grey lines join the modalities of the items that are {what}"
+        f"{lines}{len(joined):,}. Shape: modality. "
         f"Colour: {widgets.plain(colouring.title) if colouring else 'modality'}.",
         on_select=changed,
         selection_mode=("lasso", "box", "points"),

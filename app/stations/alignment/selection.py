@@ -1,19 +1,18 @@
-"""What was picked or lassoed on the map: rows, pictures, statistics, neighbours in the original space, its own card."""
+"""What was picked or lassoed on the map: rows, pictures, statistics, and neighbours in the original space."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import loaders, state, widgets
+from app import loaders, widgets
 from app.components.alignment_map import payload
 from app.components.cards import Card, Group, cards
-from app.stations.alignment import card as alignment_card
 from app.stations.alignment import loaders as sources
-from seminar_core.alignment.neighbours import FEWEST_ITEMS
 from seminar_core.alignment.projection import Layout
 from seminar_core.contracts import CHANNEL_NAMES
 
@@ -21,14 +20,14 @@ PICTURES = 12
 ROWS = 500
 
 
-def render(run: str, names: tuple[str, ...], chosen: np.ndarray, dataset: Any) -> None:
-    """Rows, pictures, statistics and the number card of the selected items."""
+def render(chosen: np.ndarray, dataset: Any, *, on_clear: Callable[[], None]) -> None:
+    """Pictures, rows and statistics of the selected items; the number card beside the map is of them too."""
     frame = sources.items_frame(dataset.name).reindex(chosen)
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{len(chosen):,} {'item' if len(chosen) == 1 else 'items'} selected**")
-            st.button("Clear", key="clear_selection", on_click=state.put, kwargs={"selected": ""})
-        pictures, rows, statistics, card = st.tabs(["Pictures", "Rows", "Statistics", "Number card"])
+            st.button("Clear", key="clear_selection", on_click=on_clear)
+        pictures, rows, statistics = st.tabs(["Pictures", "Rows", "Statistics"])
         with pictures:
             shown: list[Card] = [_card(dataset, int(row)) for row in chosen[:PICTURES]]
             cards([{"cards": shown}], key="selection_pictures", strip=True)
@@ -41,12 +40,6 @@ def render(run: str, names: tuple[str, ...], chosen: np.ndarray, dataset: Any) -
             widgets.downloads(frame, name="alignment_selection")
         with statistics:
             _statistics(frame, len(dataset.item_ids) - 1)
-        with card:
-            if len(chosen) < FEWEST_ITEMS:
-                st.info(f"A number card needs at least {FEWEST_ITEMS} items; {len(chosen)} are selected.")
-            else:
-                with widgets.explained("selection_card_error"):
-                    alignment_card.of_selection(run, names, tuple(int(row) for row in chosen))
 
 
 def _card(dataset: Any, row: int, mark: str = "", lines: list[str] | None = None) -> Card:

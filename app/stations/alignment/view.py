@@ -36,18 +36,19 @@ def render() -> None:
         film = state.get("view") == "film"
         measured = names if not film else tuple(sources.stages(run))[:2]
         sources.channel_sets(run, measured)  # a run that cannot be opened is explained once, not by every part below
+        chosen = alignment_map.selection(loaders.dataset(name).hash, told=False)
         left, right = st.columns([9, 6], gap="medium")
         with left, widgets.explained("alignment_map_error"):
             alignment_map.render(run, names, film=film)
         with right, widgets.explained("alignment_card_error"):
-            alignment_card.summary(run, measured)
+            alignment_card.summary(run, measured, chosen)
         with widgets.explained("alignment_figure_error"):
-            alignment_card.figure(run, measured)
+            alignment_card.figure(run, measured, chosen)
         if film:
             with widgets.explained("alignment_film_error"):
                 alignment_card.film(run, names)
         with widgets.explained("alignment_worklist_error"):
-            alignment_worklist.render(run, measured[-1], tuple(sources.stages(run)))
+            alignment_worklist.render(run, measured[-1], tuple(sources.stages(run)), chosen)
 
 
 def _only_run(dataset: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -24,8 +25,11 @@ MEANING = {
 ODD = {"I": "picture", "T": "text", "A": "attributes", "Q": "queries", "C": "company in lives"}
 
 
-def render(run: str, shown: str, known: tuple[str, ...]) -> None:
-    """Draw the list of one of the stages `known`; unless another is chosen, of the last that is shown."""
+def render(run: str, shown: str, known: tuple[str, ...], chosen: np.ndarray) -> None:
+    """Draw the list of one of the stages `known`; unless another is chosen, of the last that is shown.
+
+    Of two or more selected catalogue rows `chosen`, the list of items shows those alone; one alone was shown from here.
+    """
     stage = state.get("list_stage") if state.get("list_stage") in known else shown
     st.subheader("Work-list", anchor=False, help="Whose modalities disagree most, and why that may be")
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -39,7 +43,9 @@ def render(run: str, shown: str, known: tuple[str, ...]) -> None:
             **state.bound("list_stage", options=["", *known]),
         )
         found, judged, total = sources.worklist(run, stage, of)
-        frame = filtered(found) if of == "items" and len(found) else found
+        within = of == "items" and len(chosen) > 1
+        frame = found[found["item_row"].isin(chosen)] if within and len(found) else found
+        frame = filtered(frame) if of == "items" and len(frame) else frame
     if state.get("list_stage") not in ("", *known):
         widgets.trust_line(f"this run has no stage {widgets.plain(state.get('list_stage'))}: the list is of {shown}")
     if frame.empty:
@@ -55,6 +61,7 @@ def render(run: str, shown: str, known: tuple[str, ...]) -> None:
         f"stage {widgets.plain(stage)}",
         f"{widgets.count(judged)} of {widgets.count(total)} {of} judged",
         f"{widgets.count(total - judged)} left out: {LEFT_OUT[of]}" if total > judged else "",
+        f"of the {widgets.count(len(chosen))} selected items" if within else "",
         f"{widgets.count(len(frame))} match the filter" if len(frame) < len(found) else "",
         f"disagreement: {MEANING[of]}",
     )
