@@ -36,7 +36,11 @@ STYLE = """<style>
   /* on a phone the thread is one line that is swept sideways */
   .st-key-thread { flex-wrap: nowrap !important; overflow-x: auto; }
   .st-key-thread > * { flex: none; }
+  .st-key-palette_open { position: sticky; right: 0; }
 }
+/* white on the light blue that links have at night is too faint */
+[data-testid="stBaseButton-primary"], [data-testid="stBaseButton-primary"] * {
+  color: light-dark(#fff, #0e1117) !important; }
 /* Streamlit's own ring is faint on some of its controls */
 a:focus-visible, button:focus-visible, summary:focus-visible, [role="tab"]:focus-visible, [tabindex]:focus-visible {
   outline: 3px solid var(--st-primary-color, #0b6e99); outline-offset: 2px; }

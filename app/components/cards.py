@@ -62,7 +62,7 @@ CSS = """
   background: var(--st-background-color); color: inherit; font: inherit; min-width: 0; cursor: default; }
 button.card { cursor: pointer; }
 button.card:hover { background: var(--st-secondary-background-color); }
-button.card:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 1px; }
+button.card:focus-visible, .row:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 1px; }
 .card.chosen { box-shadow: 0 0 0 2px var(--st-primary-color); }
 .card img, .card .none { width: 3.6rem; height: 3.6rem; object-fit: cover; border-radius: .35rem; flex: none;
   background: var(--st-secondary-background-color); }
@@ -96,6 +96,11 @@ export default function(component) {
       section.append(head);
     }
     const row = el("div", "row");
+    if (data.strip && !group.cards.some((card) => card.id !== undefined)) {
+      row.tabIndex = 0;  // nothing in it takes the focus: it is swept with the arrow keys itself
+      row.setAttribute("role", "group");
+      row.setAttribute("aria-label", group.heading || "cards");
+    }
     for (const card of group.cards) {
       const node = el(card.id === undefined ? "div" : "button",
         ["card", card.tone || "", card.chosen ? "chosen" : ""].join(" ").trim());

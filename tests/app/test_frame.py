@@ -15,6 +15,9 @@ STATIONS = ("home", "data", "life", "alignment", "retrieval", "training", "stori
 def test_every_station_opens_on_a_trained_data_set(open_app, tiny_workspace, station):
     at = open_app(tiny_workspace, station, dataset="tiny", run="run", person="p1", spec=SPEC)
     assert not at.exception and not at.error
+    assert [b.key for b in at.button if b.key in ("palette_open", "save_view")] == (
+        ["palette_open"] if station == "stories" else ["save_view", "palette_open"]
+    )
 
 
 @pytest.mark.parametrize("station", STATIONS)
