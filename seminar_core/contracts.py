@@ -96,12 +96,15 @@ class ChannelVectors:
         item_present: (I+1, 3) bool.
         query: (Q+1, D) float32; row 0 is exactly zero.
         query_present: (Q+1,) bool.
+        origin: digest of the weights, data and encoders that they were computed from, "" where nobody knows. It names
+            vectors across machines, whose processors round the same sums differently in the last bit.
     """
 
     item: np.ndarray
     item_present: np.ndarray
     query: np.ndarray
     query_present: np.ndarray
+    origin: str = ""
 
     def __post_init__(self) -> None:
         check_shape("ChannelVectors.item", self.item, (None, 3, self.query.shape[-1]))

@@ -24,11 +24,13 @@ class ChannelSet:
         rows: (n,) int32 catalogue rows of the items.
         vectors: channel name -> (n, D) float32; what lies under an absent entry is never read.
         present: channel name -> (n,) bool.
+        origin: where the whole set comes from, see `ChannelVectors`; "" of a slice and where nobody knows.
     """
 
     rows: np.ndarray
     vectors: Mapping[str, np.ndarray]
     present: Mapping[str, np.ndarray]
+    origin: str = ""
 
     def __post_init__(self) -> None:
         n = len(self.rows)
@@ -115,4 +117,4 @@ def from_channel_vectors(vectors: ChannelVectors, item: np.ndarray, query: np.nd
     means, has_query = mean_query_vectors(vectors, item, query)
     matrices = {"Q": means[1:]} | {name: vectors.item[1:, at] for at, name in enumerate(ITEM_CHANNELS)}
     masks = {"Q": has_query[1:]} | {name: vectors.item_present[1:, at] for at, name in enumerate(ITEM_CHANNELS)}
-    return ChannelSet(np.arange(1, len(vectors.item), dtype=np.int32), matrices, masks)
+    return ChannelSet(np.arange(1, len(vectors.item), dtype=np.int32), matrices, masks, vectors.origin)

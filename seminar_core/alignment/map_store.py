@@ -41,14 +41,18 @@ class MapRequest:
 
 
 def map_key(stages: Mapping[str, ChannelSet], request: MapRequest) -> str:
-    """16 hex digits that are the same exactly when vectors, presence, stages and parameters are."""
+    """16 hex digits that are the same exactly when vectors, presence, stages and parameters are.
+
+    Vectors are known by their origin, or else to the last bit.
+    """
     digest = hashlib.sha256(json.dumps([FORMAT, list(stages), vars(request)]).encode())
     for channels in stages.values():
         digest.update(np.ascontiguousarray(channels.rows).tobytes())
         for name in channels.names:
             mask = channels.present[name]
             digest.update(name.encode() + np.packbits(mask).tobytes())
-            digest.update(np.where(mask[:, None], channels.vectors[name], 0).astype(np.float32).tobytes())
+            vectors = np.where(mask[:, None], channels.vectors[name], 0).astype(np.float32)
+            digest.update(channels.origin.encode() or vectors.tobytes())
     return digest.hexdigest()[:16]
 
 

@@ -137,7 +137,7 @@ def open_stage(workspace: Workspace, run: str, stage: str | None = None) -> Stag
     trained = event < np.repeat(train_end, np.diff(offsets))
     store = opened.dataset.store
     channels = from_channel_vectors(
-        opened.model.channel_vectors(), np.asarray(store.item)[trained], np.asarray(store.query)[trained]
+        opened.channel_vectors(), np.asarray(store.item)[trained], np.asarray(store.query)[trained]
     )
     heldout = None
     config = opened.config

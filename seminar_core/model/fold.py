@@ -59,7 +59,9 @@ def channel_vectors(model: Foldable) -> ChannelVectors:
         vectors, there = channels.queries(rows)
         queries.append(vectors.float().cpu().numpy())
         asked.append(there.cpu().numpy())
-    return ChannelVectors(*(np.concatenate(parts) for parts in (items, present, queries, asked)))
+    return ChannelVectors(
+        np.concatenate(items), np.concatenate(present), np.concatenate(queries), np.concatenate(asked)
+    )
 
 
 def _blocks(rows: int, device: torch.device) -> list[Tensor]:

@@ -41,7 +41,7 @@ class Codebooks:
 
     Fields:
         spec: the parsed specification.
-        vectors_hash: `hash_vectors` of the run's vectors.
+        vectors_hash: `vectors_hash` of the run's vectors.
         identity: names these codebooks; codes carry it, so that another codebook's codes are refused.
         parts: by name: `item` always, `query` and `pair` where there are queries.
         codes: by part name: (I+1, S) and (Q+1, S) by row; `pair` (P, S) by `pair_key`.
@@ -92,16 +92,21 @@ class Codebooks:
 
     def check(self, vectors: ChannelVectors) -> None:
         """Raise `StaleError` unless these codebooks were made from `vectors`."""
-        found = hash_vectors(vectors)
-        if found != self.vectors_hash:
+        found = vectors_hash(vectors)
+        if self.vectors_hash not in (found, content_hash(vectors)):
             raise StaleError(
                 f"codebooks {self.spec} were made from channel vectors {self.vectors_hash}, the run now has {found}",
                 hint="train the codebooks again for this run",
             )
 
 
-def hash_vectors(vectors: ChannelVectors) -> str:
-    """First 12 hex digits of the sha256 over all channel vectors and presence masks."""
+def vectors_hash(vectors: ChannelVectors) -> str:
+    """What codebooks remember of their vectors: the origin where it is known, their content otherwise."""
+    return vectors.origin or content_hash(vectors)
+
+
+def content_hash(vectors: ChannelVectors) -> str:
+    """First 12 hex digits of the sha256 over all channel vectors and presence masks, to the last bit."""
     digest = hashlib.sha256()
     for array in (vectors.item, vectors.item_present, vectors.query, vectors.query_present):
         digest.update(str((array.shape, array.dtype.str)).encode())
@@ -161,13 +166,13 @@ def train_codebooks(
     progress(0, 1, "encoding the catalogue")
     codes = {name: _encode_all(parts[name], vectors, kept) for name in parts}
     distortion = {name: _distortion(part, training[name], part.own(stacked)) for name, part in parts.items()}
-    vectors_hash = hash_vectors(vectors)
+    of_vectors = vectors_hash(vectors)
     identity = hashlib.sha256(
         b"".join(a.tobytes() for part in parts.values() for a in _arrays(part).values())
     ).hexdigest()[:12]
     progress(1, 1, "encoding the catalogue")
     seconds = time.perf_counter() - started
-    return Codebooks(spec, vectors_hash, identity, parts, codes, kept, distortion, seconds)
+    return Codebooks(spec, of_vectors, identity, parts, codes, kept, distortion, seconds)
 
 
 def _encode_all(part: Part, vectors: ChannelVectors, pair_key: np.ndarray) -> np.ndarray:

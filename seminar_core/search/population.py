@@ -17,7 +17,7 @@ from ..contracts import ChannelVectors
 from ..errors import CorruptFileError, MissingFileError, NotReadyError
 from ..files import read_json, write_json
 from ..progress import Progress, silent
-from ..retrieval.codebooks import hash_vectors
+from ..retrieval.codebooks import vectors_hash
 from ..retrieval.exact import check_keep
 from ..retrieval.spec import DEFAULT, parse
 from ..sums import reseal
@@ -114,7 +114,7 @@ def population(
     books, note = _codebooks(study, spec)
     facts = {
         "format": FORMAT,
-        "vectors": hash_vectors(study.vectors),
+        "vectors": vectors_hash(study.vectors),
         "codebooks": books,
         "dataset": study.dataset.hash,
         "spec": spec,

@@ -147,7 +147,7 @@ def open_study(workspace: Workspace, run_name: str) -> Study:
         UnknownRunError, StaleError, NotReadyError: see `training.runs.load_run`.
     """
     run = load_run(workspace, run_name, device="cpu")
-    return Study(workspace, run, run.model.channel_vectors())
+    return Study(workspace, run, run.channel_vectors())
 
 
 def codebook_directory(run_path: Path, spec: str) -> Path:

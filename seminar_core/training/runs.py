@@ -6,19 +6,23 @@ been imported anew is not opened: its tables are indexed by rows that mean somet
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..contracts import ChannelVectors
 from ..data.dataset import Dataset
 from ..data.opening import open_dataset
 from ..errors import NotReadyError, StaleError, UnknownNameError
+from ..files import read_json
 from ..model.psu import PSU
 from ..model.ranker import Ranker
 from ..runtime import resolve_device
 from ..workspace import Workspace
 from .assembly import Material, build_psu, build_ranker, gather_material
-from .checkpoint import load_weights
+from .checkpoint import STATE, WEIGHTS, load_weights
 from .loop import BEST, FIRST, LAST
 from .quantised import attach_codec
 from .recipe import FinetuneConfig, PretrainConfig
@@ -41,6 +45,7 @@ class Run:
         material: data set, split and encoder vectors.
         model: in evaluation mode on `device`.
         stage: which checkpoint the weights are of.
+        weights: sha256 of that checkpoint's weights.
         step: training step of that checkpoint.
         status: how far the run is.
         device: where the model lives.
@@ -53,6 +58,7 @@ class Run:
     material: Material
     model: PSU | Ranker
     stage: str
+    weights: str
     step: int
     status: dict[str, Any]
     device: str
@@ -73,6 +79,11 @@ class Run:
     def max_length(self) -> int:
         """Events the model reads before a target."""
         return self.config.batches.max_length
+
+    def channel_vectors(self) -> ChannelVectors:
+        """The model's vectors of the catalogue and the queries, with what they come from as their origin."""
+        source = json.dumps([self.weights, self.card.dataset_hash, self.card.encodings], sort_keys=True)
+        return replace(self.model.channel_vectors(), origin=hashlib.sha256(source.encode()).hexdigest()[:12])
 
     def __repr__(self) -> str:
         return f"Run({self.name!r}, {self.card.model} on {self.card.dataset!r}, {self.stage} = step {self.step})"
@@ -119,7 +130,8 @@ def load_run(workspace: Workspace, name: str, *, stage: str = "best", device: st
         )
     counters = load_weights(checkpoint, model, material.fingerprint)
     model.to(where).eval()
-    return Run(name, path, card, config, material, model, stage, int(counters["step"]), read_status(path), where)
+    weights, step = read_json(checkpoint / STATE)["sha256"][WEIGHTS], int(counters["step"])
+    return Run(name, path, card, config, material, model, stage, weights, step, read_status(path), where)
 
 
 def checkpoint_name(path: Path, stage: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -10,6 +11,7 @@ import pytest
 import typer.main
 
 from seminar_core.alignment import stages as alignment
+from seminar_core.alignment.map_store import MapRequest, map_key
 from seminar_core.cli import main
 from seminar_core.errors import UnknownNameError, UnknownRunError
 from seminar_core.model.losses import heldout_items
@@ -52,6 +54,19 @@ def test_a_stage_shows_the_models_own_vectors_and_the_items_kept_out(workspace):
     assert np.array_equal(opened.channels.vectors["T"], run.model.channel_vectors().item[1:, 1])
     held = heldout_items(run.dataset.n_items, run.config.seed, run.config.objectives.held_out)[1:]
     assert np.array_equal(opened.heldout, held)
+
+
+def test_a_map_is_found_again_where_a_processor_rounds_otherwise(workspace):
+    names = ("before", "finetuned")
+    stages = {name: alignment.open_stage(workspace, "run", name).channels for name in names}
+    rounded = {
+        name: replace(channels, vectors={n: np.nextafter(v, np.float32(1)) for n, v in channels.vectors.items()})
+        for name, channels in stages.items()
+    }
+    unknown = {name: replace(channels, origin="") for name, channels in rounded.items()}
+    request = MapRequest(method="pca")
+    assert stages["before"].origin != stages["finetuned"].origin
+    assert map_key(rounded, request) == map_key(stages, request) != map_key(unknown, request)
 
 
 def test_a_query_vector_is_of_training_events_only(workspace):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,13 @@ from seminar_core.errors import (
     ShapeError,
     StaleError,
 )
-from seminar_core.retrieval.codebooks import hash_vectors, load_codebooks, save_codebooks, train_codebooks
+from seminar_core.retrieval.codebooks import (
+    content_hash,
+    load_codebooks,
+    save_codebooks,
+    train_codebooks,
+    vectors_hash,
+)
 from seminar_core.retrieval.events import pair_vectors
 from seminar_core.retrieval.parts import PART_CHANNELS
 from seminar_core.retrieval.spec import SpecError
@@ -89,8 +96,23 @@ def test_codebooks_beat_the_mean_and_more_bytes_err_less(world):
 def test_changed_vectors_make_them_stale(world, books, tmp_path):
     save_codebooks(books, tmp_path / "books")
     changed = ChannelVectors(world.item * 2, world.item_present, world.query, world.query_present)
-    with pytest.raises(StaleError, match=hash_vectors(changed)):
+    with pytest.raises(StaleError, match=vectors_hash(changed)):
         load_codebooks(tmp_path / "books", changed)
+
+
+def test_vectors_whose_origin_is_known_are_known_again_on_another_processor(world, tmp_path):
+    here = replace(world, origin="0123456789ab")
+    elsewhere = replace(here, item=np.nextafter(world.item, np.float32(1)))  # rounded otherwise in the last bit
+    save_codebooks(train_codebooks("PQ8x4", here, targets(here)), tmp_path / "books")
+    load_codebooks(tmp_path / "books", elsewhere)
+    with pytest.raises(StaleError, match="ba9876543210"):
+        load_codebooks(tmp_path / "books", replace(elsewhere, origin="ba9876543210"))
+
+
+def test_codebooks_from_before_origins_were_kept_are_known_by_content(world, books, tmp_path):
+    save_codebooks(books, tmp_path / "books")
+    assert books.vectors_hash == content_hash(world)
+    load_codebooks(tmp_path / "books", replace(world, origin="0123456789ab"))
 
 
 def test_codes_of_other_codebooks_are_refused(world, books, tmp_path):
