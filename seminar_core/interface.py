@@ -25,7 +25,7 @@ from .workspace import Workspace, default_workspace
 if TYPE_CHECKING:
     from .data.dataset import Dataset
     from .search.study import Study
-    from .search.trace import Trace
+    from .search.trace import Question
 
 
 class Answer:
@@ -93,8 +93,9 @@ class Run:
 
         return open_study(self.workspace, self.name)
 
-    def _trace(self, person: str, item: str, timed: bool, asked: Mapping[str, Any]) -> Trace:
-        from .search.trace import Question, trace
+    @staticmethod
+    def _question(person: str, item: str, asked: Mapping[str, Any]) -> Question:
+        from .search.trace import Question
 
         names = {"hide_from": "hide_from_s", "hide_to": "hide_to_s"}
         settings = {names.get(name, name): value for name, value in asked.items()}
@@ -102,7 +103,7 @@ class Run:
             settings["mask"] = tuple(channel.upper() for channel in settings["mask"])
         if settings.get("weights") is not None:
             settings["weights"] = tuple(settings["weights"])
-        return trace(self.study, Question(person, item, **settings), timed=timed)
+        return Question(person, item, **settings)
 
     def retrieve(self, person: str, item: str, **asked: Any) -> Answer:
         """Exact beside approximate retrieval for one target.
@@ -118,40 +119,30 @@ class Run:
         >>> 0 <= answer["recall"] <= 1
         True
         """
-        from .search.answer import answer
+        from .search.answer import ask
 
-        found = self._trace(person, item, True, asked)
-        content = answer(self.study, found)
-        titles = self.study.dataset.titles
+        answered = ask(self.study, self._question(person, item, asked))
+        dataset = self.study.dataset
 
         def frame() -> pd.DataFrame:
-            sides = {
-                name: pd.DataFrame(content[name], columns=["event", "item", "score", "weight", "score_exact"])
-                for name in ("exact", "approx")
-            }
-            exact = sides["exact"][["event", "item", "score", "weight"]].rename(columns={"score": "score_exact"})
-            table = exact.merge(
-                sides["approx"].drop(columns="score_exact").rename(columns={"score": "score_approx"}),
-                on=["event", "item"],
-                how="outer",
-                suffixes=("_exact", "_approx"),
-                indicator="kept",
-            )
-            words = {"both": "both", "left_only": "exact alone", "right_only": "approximate alone"}
-            table["kept"] = table["kept"].map(words).astype(str)
-            table["title"] = [titles[self.study.dataset.item_row(item)] for item in table["item"]]
+            words = {"kept": "both", "lost": "exact alone", "gained": "approximate alone"}
+            table = answered.verdicts.rename(columns={"verdict": "kept"}).replace({"kept": words})
+            table["event"] = table["event"].astype(str)
+            table["title"] = [dataset.titles[dataset.item_row(item)] for item in table["item"]]
             order = table[["weight_exact", "weight_approx"]].max(axis=1).sort_values(ascending=False).index
             first = ["event", "item", "title", "kept"]
             return table.loc[order, [*first, *(c for c in table if c not in first)]].reset_index(drop=True)
 
-        return Answer(content, frame, {"kind": "bar", "x": "event", "y": ["weight_exact", "weight_approx"]})
+        return Answer(answered.said, frame, {"kind": "bar", "x": "event", "y": ["weight_exact", "weight_approx"]})
 
     def explain(self, person: str, item: str, event: str | int, **asked: Any) -> Answer:
         """Why one event was kept or lost: contributions of each target channel (row) and event channel (column)."""
         from .contracts import CHANNELS
         from .search.explanation import explain_event
+        from .search.trace import trace
 
-        content = explain_event(self.study, self._trace(person, item, False, asked), str(event))
+        found = trace(self.study, self._question(person, item, asked), timed=False)
+        content = explain_event(self.study, found, str(event))
         names = list(CHANNELS)
 
         def frame() -> pd.DataFrame:
