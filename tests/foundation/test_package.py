@@ -25,9 +25,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 def test_the_lock_pins_every_declared_dependency_within_its_range_and_nothing_else():
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     pins = {r.name: r for r in (Requirement(line) for line in lines if line and not line.startswith("#"))}
-    declared = {
-        r.name: r for r in map(Requirement, [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]])
-    }
+    extras = PROJECT["optional-dependencies"]
+    declared = {r.name: r for r in map(Requirement, [*PROJECT["dependencies"], *extras["dev"], *extras["docs"]])}
     assert pins.keys() == declared.keys()
     for name, pin in pins.items():
         version = re.fullmatch(r"==([\w.]+)", str(pin.specifier))
