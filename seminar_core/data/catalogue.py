@@ -50,6 +50,7 @@ class Catalogue:
         source_rows: data row of the items file each item came from, 0 for items only events name.
         problems: what the file had that the report must name: kind -> (count, example rows).
         ignored: columns left out.
+        guesses: how the items file was read, as `table_files.Table.guesses`.
     """
 
     ids: list[str]
@@ -60,6 +61,7 @@ class Catalogue:
     source_rows: list[int] = field(default_factory=list)
     problems: dict[str, tuple[int, list[int]]] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
+    guesses: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Catalogue(items={len(self.ids)}, fields={list(self.fields)})"
@@ -134,6 +136,7 @@ def read_items(
         source_rows=rows,
         problems=problems,
         ignored=ignored,
+        guesses=table.guesses,
     )
     return catalogue
 

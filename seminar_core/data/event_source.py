@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
@@ -59,6 +59,8 @@ class EventSource:
         rejected: problem kind -> (count, example row numbers).
         ignored: columns of the file that an event has no place for.
         guesses: how the file was read: delimiter, encoding, header, columns by another name, unit or format of times.
+        hints: what was told; None for a format that is read as published.
+        types: column of an event -> its type in the file, where that was looked at.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -68,6 +70,8 @@ class EventSource:
     rejected: dict[str, tuple[int, list[int]]]
     ignored: list[str]
     guesses: dict[str, object] = field(default_factory=dict)
+    hints: Hints | None = None
+    types: dict[str, str] = field(default_factory=dict)
 
     @property
     def n_rejected(self) -> int:
@@ -112,7 +116,8 @@ def open_events(
     clean = clean_columns(connection, table, [name for name in ("person", "item", "query", "action") if name in known])
     define_checked(connection, table.sql, known, problems=True, hints=hints, clean=clean)
     guesses = {**table.guesses, "time_unit": hints.time_unit or "s", "time_format": hints.time_format}
-    return check_events(connection, path, list(known), [name for name in header if name not in known], guesses)
+    source = check_events(connection, path, list(known), [name for name in header if name not in known], guesses)
+    return replace(source, hints=hints, types=known)
 
 
 def clean_columns(connection: duckdb.DuckDBPyConnection, table: Table, columns: list[str]) -> set[str]:

@@ -15,6 +15,7 @@ from ..files import read_json
 from .catalogue import Catalogue, CatalogueWritten
 from .event_source import EXAMPLES, HINTS, EventSource
 from .event_writer import Tallies
+from .intake.guesses import guesses_of
 from .life_checks import LifeChecks
 from .scratch import literal, reading
 
@@ -86,6 +87,14 @@ def make_report(
         "first_time_s": checks.first_s,
         "last_time_s": checks.last_s,
         "read_as": source.guesses,
+        "guesses": guesses_of(
+            source.guesses,
+            source.hints,
+            source.types,
+            given.guesses if given is not None else {},
+            people,
+            catalogue.ids,
+        ),
         "items_with_text": int(written.has_text.sum()),
         "items_with_image": int(written.has_picture.sum()),
         "life_length": {

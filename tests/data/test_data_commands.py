@@ -41,7 +41,7 @@ def table(tmp_path: Path, run) -> Path:
 def test_import_answers_its_keys(run, table: Path, tmp_path: Path) -> None:
     status, answer = run("import", "table", str(table), "--name", "tiny", "--rejected", str(tmp_path / "r.csv"))
     assert status == 0
-    assert list(answer) == ["dataset", "events", "people", "items", "rejected", "seconds", "peak_mb"]
+    assert list(answer) == ["dataset", "events", "people", "items", "rejected", "seconds", "peak_mb", "guesses"]
     assert (answer["people"], answer["items"], answer["rejected"]) == (6, 9, 0)
     assert (tmp_path / "r.csv").read_text().startswith("row,reason,person,time,item")
 

@@ -204,6 +204,28 @@ def test_what_is_told_or_guessed_reads_the_same_lives(workspace, tmp_path, text,
     assert found["read_as"]["time_unit"] == hints.get("time_unit", "s")
 
 
+def test_guesses_say_what_they_were_made_from_and_what_was_told(workspace, tmp_path):
+    answer, found = read(workspace, write(tmp_path / "in", "Person;time;item\n1.0;5;a1\n2.0;6;a2\n"))
+    assert (
+        answer["guesses"]
+        == found["guesses"]
+        == {
+            "delimiter": {"value": ";", "from": "the first line"},
+            "encoding": {"value": "utf-8", "from": "UTF-8 unless a byte order mark says otherwise, and every line is"},
+            "header": {"value": True, "from": "the names in the first line"},
+            "columns": {"value": {"person": "Person"}, "from": "their case"},
+            "time": {"value": "s", "from": "the format: unix seconds, or ISO 8601"},
+            "person_ids": {"value": "whole numbers", "from": "all 2 different ones"},
+            "item_ids": {"value": "text", "from": "'a1' among 2 different ones"},
+        }
+    )
+    hints = {"header": False, "time_unit": "ms", "delimiter": "|"}
+    told = read(workspace, write(tmp_path / "told", "1.5|5000|7\n"), **hints)[0]["guesses"]
+    assert (told["delimiter"], told["time"]) == ({"value": "|", "from": "told"}, {"value": "ms", "from": "told"})
+    assert (told["header"]["from"], told["columns"]["from"]) == ("told", "their place")
+    assert (told["person_ids"]["value"], told["item_ids"]["value"]) == ("numbers", "whole numbers")
+
+
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16"])
 def test_an_encoding_that_is_told_is_read(workspace, tmp_path, encoding):
     folder = write(tmp_path / "in", HEAD + "p,1,a,café\n", encoding=encoding)

@@ -27,6 +27,7 @@ ITEMS = "item,title,price\nx,X,\ny,,\nz,Z,\n"
 def test_a_worked_example(workspace: Workspace, tmp_path: Path) -> None:
     found = report(imported(workspace, write_csv(tmp_path / "in", EVENTS, ITEMS)))
     lines = found.pop("problems")
+    assert found.pop("guesses")["items_delimiter"] == {"value": ",", "from": "the first line"}
     assert found == {
         "events": 6,
         "people": 2,

@@ -248,9 +248,8 @@ def test_rejected_rows_are_written_with_number_and_reason(workspace: Workspace, 
     """
     target = tmp_path / "rejected.csv"
     answer = import_table(workspace, write_csv(tmp_path / "in", events), "data", target)
-    assert answer | {"seconds": 0, "peak_mb": 0} == {
-        "dataset": "data", "events": 1, "people": 1, "items": 1, "rejected": 3, "seconds": 0, "peak_mb": 0
-    }  # fmt: skip
+    counts = {"dataset": "data", "events": 1, "people": 1, "items": 1, "rejected": 3}
+    assert {key: answer[key] for key in counts} == counts
     rows = pd.read_csv(target, dtype=str, keep_default_na=False)
     assert rows.to_dict("records") == [
         {"row": "2", "reason": "unreadable_time", "person": "p", "time": "soon", "item": "a", "label": "0"},

@@ -19,6 +19,7 @@ from ..catalogue import read_items
 from ..dataset import SAMPLE, Dataset
 from ..event_source import open_events, write_rejected
 from ..hints import EVENT_COLUMNS, Hints
+from ..report import report
 from ..scratch import reading, scratch_connection
 from ..table_files import ENDINGS
 from ..versions import importing
@@ -73,6 +74,7 @@ def answer(dataset: Dataset, started: float) -> dict[str, Any]:
         **{key: counts[key] for key in ("events", "people", "items", "rejected")},
         "seconds": time.perf_counter() - started,
         "peak_mb": peak_memory_mb(),
+        "guesses": report(dataset).get("guesses", {}),
     }
 
 

@@ -1,0 +1,1 @@
+"""What people bring, seen before it is used: guesses about their files, uploads of a page."""
