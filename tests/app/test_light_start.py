@@ -20,3 +20,13 @@ def test_a_first_page_imports_nothing_heavy(station):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_the_collection_after_every_run_leaves_out_what_was_imported():
+    code = (
+        "import gc, app.streamlit_app, app.loaders as loaders; loaders.warm_up().join(); "
+        "print(len(gc.get_objects()), gc.get_freeze_count())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    walked, left_out = map(int, done.stdout.split())
+    assert left_out > 100_000 and walked < left_out / 10
