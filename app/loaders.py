@@ -224,6 +224,18 @@ def interests(name: str, person: str) -> Any:
     return _interests(str(workspace().root), name, dataset(name).hash, person)
 
 
+@st.cache_data(max_entries=ENTRIES, show_spinner="Comparing two lives …")
+def _lives_compared(root: str, name: str, key: str, person: str, other: str) -> Any:
+    from seminar_core.lives.comparison import compare_lives
+
+    return compare_lives(dataset(name), person, other)
+
+
+def lives_compared(name: str, person: str, other: str) -> Any:
+    """Interests of two people over one time axis."""
+    return _lives_compared(str(workspace().root), name, dataset(name).hash, person, other)
+
+
 STUDY_LOCK = threading.Lock()
 
 

@@ -77,6 +77,12 @@ def _positions(text: str) -> tuple[str, ...]:
     return found
 
 
+def _event(text: str) -> str:
+    if text and not (text.isascii() and text.isdecimal()):
+        raise ValueError("expected a position in a life")
+    return text
+
+
 def _head(text: str) -> str:
     return ",".join(_positions(text)[:1])
 
@@ -127,6 +133,8 @@ PARAMETERS: dict[str, Parameter] = {
     "categories": Parameter((), _names, "only these categories"),
     "lanes": Parameter("both", _one_of("both", "search", "browsing"), "both | search | browsing"),
     "page": Parameter(0, _count, "page of the table of events"),
+    "search": Parameter("", _event, "event of the search that is opened"),
+    "person_b": Parameter("", str, "a second person beside the first"),
     # Retrieval
     "k": Parameter(50, _count, "events kept per head"),
     "spec": Parameter(DEFAULT, str, "quantiser specification"),
@@ -293,7 +301,7 @@ def put(**changes: Any) -> None:
 
 
 # What belongs to one life: positions and times in it say nothing about another.
-OF_ONE_LIFE = ("at", "event", "from_s", "to_s", "hide_from_s", "hide_to_s", "page")
+OF_ONE_LIFE = ("at", "event", "from_s", "to_s", "hide_from_s", "hide_to_s", "page", "search")
 
 
 def another_person(person: str, **changes: Any) -> None:

@@ -261,8 +261,9 @@ def pick_dataset() -> str:
 
     def changed() -> None:
         state.put(
-            dataset=st.session_state["w_dataset"], run="", run_b="", person="", item="", at="", query="", event=()
-        )
+            dataset=st.session_state["w_dataset"], run="", run_b="", person="", person_b="", item="", at="", query="",
+            event=(), search="",
+        )  # fmt: skip
 
     st.session_state["w_dataset"] = state.get("dataset")
     st.selectbox("Data set", names, key="w_dataset", on_change=changed, width=190)

@@ -39,8 +39,10 @@ class Card(TypedDict, total=False):
 
 
 class Group(TypedDict, total=False):
-    """Cards under one heading, with a note beside it."""
+    """Cards under one heading, with a note beside it; a heading with an id can be chosen like a card."""
 
+    id: str
+    chosen: bool
     heading: str
     note: str
     cards: list[Card]
@@ -50,6 +52,10 @@ CSS = """
 .groups { display: flex; flex-direction: column; gap: .9rem; font-family: var(--st-font); color: var(--st-text-color); }
 .head { display: flex; gap: .6rem; align-items: baseline; flex-wrap: wrap; margin-bottom: .35rem; }
 .head b { font-size: .95rem; overflow-wrap: anywhere; }
+.head .open { font: inherit; font-size: .95rem; font-weight: 600; color: var(--st-link-color); background: none;
+  border: 0; padding: 0; cursor: pointer; text-align: left; text-decoration: underline; overflow-wrap: anywhere; }
+.head .open[aria-pressed=true]::after { content: " ▾"; }
+.head .open:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 2px; }
 .head span { font-size: .8rem; opacity: .75; }
 .row { display: grid; gap: .5rem; grid-template-columns: repeat(auto-fill, minmax(var(--card, 13rem), 1fr)); }
 .groups.strip { flex-flow: row wrap; gap: .9rem 1.1rem; }
@@ -92,7 +98,14 @@ export default function(component) {
     const section = el("section");
     if (group.heading) {
       const head = el("div", "head");
-      head.append(el("b", "", group.heading), el("span", "", group.note || ""));
+      const name = el(group.id === undefined ? "b" : "button", group.id === undefined ? "" : "open", group.heading);
+      if (group.id !== undefined) {
+        name.type = "button";
+        name.dataset.id = group.id;
+        name.setAttribute("aria-pressed", group.chosen ? "true" : "false");
+        name.onclick = () => setTriggerValue("opened", group.id);
+      }
+      head.append(name, el("span", "", group.note || ""));
       section.append(head);
     }
     const row = el("div", "row");
@@ -148,6 +161,7 @@ def cards(
     *,
     key: str,
     on_choose: Callable[[str], None] | None = None,
+    on_open: Callable[[str], None] | None = None,
     strip: bool = False,
     width: str = "13rem",
 ) -> None:
@@ -157,6 +171,7 @@ def cards(
         groups: headings and their cards.
         key: widget key, unique on the page.
         on_choose: runs before the page is drawn again.
+        on_open: called with the id of the group whose heading was chosen.
         strip: small groups beside each other, each one scrolling row, instead of a grid.
         width: smallest width of a card in the grid (CSS length).
     """
@@ -169,6 +184,16 @@ def cards(
         if value is not None and on_choose is not None:
             on_choose(str(value))
 
+    def opened() -> None:
+        value = st.session_state[key].get("opened")
+        if value is not None and on_open is not None:
+            on_open(str(value))
+
     if on_choose is None:
         groups = [{**g, "cards": [without_id(card) for card in g["cards"]]} for g in groups]
-    _mount(key=key, data={"groups": groups, "strip": strip, "width": width}, on_chosen_change=chosen)
+    _mount(
+        key=key,
+        data={"groups": groups, "strip": strip, "width": width},
+        on_chosen_change=chosen,
+        on_opened_change=opened,
+    )

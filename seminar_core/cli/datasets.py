@@ -128,12 +128,25 @@ def life(
     person: Annotated[str, typer.Option("--person", help="Person id as in the source data.")],
     start: Annotated[int | None, typer.Option("--from", help="First event; negative counts from the end.")] = None,
     stop: Annotated[int | None, typer.Option("--to", help="Event after the last one shown.")] = None,
+    search: Annotated[int | None, typer.Option("--search", help="Open the search that this event belongs to.")] = None,
+    beside: Annotated[str | None, typer.Option("--beside", help="Compare the interests with this person's.")] = None,
 ) -> dict[str, Any]:
     """Show one life, newest event last."""
     from ..data.life_pages import life as life_of
     from ..data.opening import open_dataset
 
-    return life_of(open_dataset(workspace, dataset, report_progress()), person, start, stop)
+    opened = open_dataset(workspace, dataset, report_progress())
+    answer = life_of(opened, person, start, stop)
+    if search is not None:
+        from ..lives.searches import open_search
+
+        lived = opened.store.life(opened.person_row(person))
+        answer["search"] = open_search(opened, lived, search).as_dict(opened, lived)
+    if beside is not None:
+        from ..lives.comparison import compare_lives
+
+        answer["comparison"] = compare_lives(opened, person, beside).as_dict()
+    return answer
 
 
 def register(app: typer.Typer) -> None:

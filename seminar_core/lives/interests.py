@@ -59,9 +59,13 @@ def interests_over_time(time_s: np.ndarray, label: np.ndarray, bins: int = 24) -
     """
     count = int(label.max()) + 1 if len(label) else 0
     edges, _ = density(time_s, np.zeros(len(time_s), bool), bins)
-    counts = np.stack([np.histogram(time_s[label == c], edges)[0] for c in range(count)] or [np.zeros(bins)])
-    total = counts.sum(0)
-    return (edges[:-1] + edges[1:]) / 2, counts / np.maximum(total, 1)
+    return (edges[:-1] + edges[1:]) / 2, shares_between(edges, time_s, label, count)
+
+
+def shares_between(edges: np.ndarray, time_s: np.ndarray, label: np.ndarray, count: int) -> np.ndarray:
+    """(count, bins) float64 share of each of `count` interests between (bins+1,) edges in time; one row at least."""
+    counts = np.stack([np.histogram(time_s[label == c], edges)[0] for c in range(count)] or [np.zeros(len(edges) - 1)])
+    return np.asarray(counts / np.maximum(counts.sum(0), 1), np.float64)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,11 @@ def session_of(time_s: np.ndarray, gap_s: int = SESSION_GAP_S) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(np.diff(time_s) > gap_s)]).astype(np.int64)
 
 
+def things(number: int, noun: str) -> str:
+    """A count with its noun: 1 item, 2 items."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 @dataclass(frozen=True)
 class LifeFacts:
     """A life in numbers; `days` from the first to the last event."""

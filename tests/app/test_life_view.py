@@ -167,3 +167,39 @@ def test_what_a_filter_hides_is_no_silence_and_ends_no_session(open_app, workspa
     spec = at.get("plotly_chart")[1].proto.spec
     assert "sessions (1)" in spec and " days" not in spec
     assert len(cards_of(at, "query_groups")) == 2
+
+
+def test_a_query_opens_to_what_was_chosen_and_left_and_closes_again(open_app, tiny_workspace):
+    dataset = open_dataset(tiny_workspace, "tiny")
+    life_of = dataset.store.life(dataset.person_row("p2"))
+    event = int(np.flatnonzero(life_of.query > 0)[-1])
+    at = open_app(tiny_workspace, "life", dataset="tiny", person="p2", search=str(event))
+    said = commanded(tiny_workspace, "life", "--dataset", "tiny", "--person", "p2", "--search", str(event))["search"]
+    assert said["says"] in words_of(at) and str(event) in [item["event"] for item in said["items"]]
+    marks = [card.get("mark") for card in cards_of(at, "opened_cards")[0]["cards"]]
+    assert marks == [{"chosen": "✓ chosen", "left": "✕ left"}.get(item["fate"], "seen") for item in said["items"]]
+    at.button(key="search_close").click().run()
+    assert said["says"] not in words_of(at)
+    wrong = open_app(tiny_workspace, "life", dataset="tiny", person="p2", search="99999")
+    assert "is no search" in words_of(wrong) and "for example" in words_of(wrong)
+
+
+def test_two_people_are_compared_and_exchanged(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "life", dataset="tiny", person="p2", person_b="p3")
+    said = commanded(tiny_workspace, "life", "--dataset", "tiny", "--person", "p2", "--beside", "p3")["comparison"]
+    assert said["says"] in words_of(at)
+    at.button(key="exchange_people").click().run()
+    swapped = commanded(tiny_workspace, "life", "--dataset", "tiny", "--person", "p3", "--beside", "p2")["comparison"]
+    assert swapped["says"] in words_of(at)
+    for other, words in (("p2", "compared with itself"), ("nobody", "nobody")):
+        assert words in words_of(open_app(tiny_workspace, "life", dataset="tiny", person="p2", person_b=other))
+
+
+def test_both_lives_have_the_same_interests_in_the_same_colours():
+    shares = np.array([[[0.25, 1.0], [0.75, 0.0]], [[0.5, 0.0], [0.5, 1.0]]])
+    drawn = figures.compared([1, 2], shares, ["lamps", "tents"], ["a", "b"])
+    above, below = drawn.data[:2], drawn.data[2:]
+    assert [t.line.color for t in above] == [t.line.color for t in below]
+    assert [t.name for t in above] == ["lamps", "tents"] and [list(t.y) for t in below] == shares[1].tolist()
+    assert [t.showlegend for t in drawn.data] == [True, True, False, False]
+    assert drawn.layout.yaxis.title.text == "a: share" and drawn.layout.yaxis2.title.text == "b: share"

@@ -7,6 +7,7 @@ selection gives events back, whatever is drawn.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -127,11 +128,24 @@ def interests(
     if not len(names):
         return empty("No item of this life has a vector, so interests cannot be told apart.")
     figure = go.Figure()
+    add_bands(figure, middle, shares, names)
+    frame(figure, height=280, x=f"time ({zone})", y="share of events")
+    figure.update_yaxes(tickformat=".0%", range=[0, 1])
+    figure.update_layout(hovermode="x unified")
+    return figure
+
+
+def add_bands(
+    figure: go.Figure, middle: Sequence[pd.Timestamp], shares: np.ndarray, names: Sequence[str], **place: Any
+) -> None:
+    """One band an interest, the same colour and pattern wherever it stands; `place` is a subplot's row and column."""
     for number, name in enumerate(names):
         figure.add_scatter(
             x=middle,
             y=shares[number],
             name=shown(name, 40),
+            legendgroup=str(number),
+            showlegend=place.get("row", 1) == 1,
             stackgroup="all",
             mode="lines",
             line={
@@ -142,8 +156,25 @@ def interests(
             },
             fillpattern={"shape": ("", "/", "\\", "x", ".", "+", "-")[number % 7], "fgopacity": 0.4},
             hovertemplate="%{fullData.name}: %{y:.0%}<extra></extra>",
+            **place,
         )
-    frame(figure, height=280, x=f"time ({zone})", y="share of events")
-    figure.update_yaxes(tickformat=".0%", range=[0, 1])
-    figure.update_layout(hovermode="x unified")
+
+
+def compared(
+    middle: Sequence[pd.Timestamp],
+    shares: np.ndarray,
+    names: Sequence[str],
+    people: Sequence[str],
+    *,
+    zone: str = "UTC",
+) -> go.Figure:
+    """Interests of two people above each other over one time axis; `shares` is (2, interests, bins)."""
+    if not len(names):
+        return empty("No item of these lives has a vector, so interests cannot be told apart.")
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06)
+    frame(figure, height=440)
+    for row, person in enumerate(people, start=1):
+        add_bands(figure, middle, shares[row - 1], names, row=row, col=1)
+        figure.update_yaxes(title=f"{shown(person, 20)}: share", tickformat=".0%", range=[0, 1], row=row, col=1)
+    figure.update_xaxes(title=f"time ({zone})", row=2, col=1)
     return figure

@@ -10,7 +10,7 @@ import streamlit as st
 
 from app import background, loaders, state, widgets
 from app.components.cards import Card, Group, cards
-from app.stations.life import bands, figures
+from app.stations.life import bands, beside, figures, searched
 from seminar_core.lives import lifeline
 from seminar_core.lives.life_filter import LANES, LifeFilter, positions
 
@@ -38,6 +38,7 @@ def render() -> None:
         return
     headline(name, person)
     interests(name, person)
+    beside.section(name, person)
     filters(name)
     chosen = LifeFilter(
         text=state.get("text"),
@@ -214,14 +215,14 @@ def searches(name: str, person: str, shown: np.ndarray) -> None:
     dataset = loaders.dataset(name)
     life = dataset.store.life(dataset.person_row(person))
     group = lifeline.query_groups(life.query, lifeline.session_of(life.time_s))[shown]
-    searched = np.unique(group[life.query[shown] > 0])[::-1]
+    found = np.unique(group[life.query[shown] > 0])[::-1]
     st.subheader("Queries and what they led to", anchor=False)
-    if not len(searched):
+    if not len(found):
         widgets.empty("No event with a query in this period and filter.")
         return
     groups: list[Group] = []
     zone = state.get("zone")
-    for number in searched[:GROUPS]:
+    for number in found[:GROUPS]:
         events = shown[group == number]
         when = widgets.times(life.time_s[events[:1]], zone)[0]
         listed: list[Card] = [
@@ -237,16 +238,25 @@ def searches(name: str, person: str, shown: np.ndarray) -> None:
         more = f", showing {len(listed)} of {len(events)}" if len(events) > len(listed) else ""
         groups.append(
             {
+                "id": str(events[0]),
+                "chosen": str(events[0]) == state.get("search"),
                 "heading": f"“{dataset.query_texts[int(life.query[events[0]])]}”",
                 "note": f"{when:%Y-%m-%d %H:%M}{more}",
                 "cards": listed,
             }
         )
-    cards(groups, key="query_groups", strip=True, on_choose=target)
+    searched.panel(name, person)
+    cards(groups, key="query_groups", strip=True, on_choose=target, on_open=open_search)
     widgets.trust_line(
-        f"showing the newest {len(groups):,} of {len(searched):,} searches",
-        "choose a picture to ask what the life before it says about that item",
+        f"showing the newest {len(groups):,} of {len(found):,} searches",
+        "choose a query to see what was chosen and what was left, a picture to ask what the life before it says about "
+        "that item",
     )
+
+
+def open_search(event: str) -> None:
+    """Open a search, or close it where it is open."""
+    state.put(search="" if event == state.get("search") else event)
 
 
 def target(event: str) -> None:
