@@ -19,8 +19,9 @@ $(VENV)/.installed: requirements.txt
 app: setup
 	$(BIN)/python -m streamlit run app/streamlit_app.py --server.port $(PORT)
 
+# Two at a time, a file on one of them: the project is meant for two cores.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 MINUTES ?= 10
 fuzz: setup
@@ -40,7 +41,7 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: setup
 	$(BIN)/python -m seminar_core bench retrieval --full
