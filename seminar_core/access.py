@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from .errors import NotAllowedError, SeminarError
-from .files import append_line
+from .files import HeldDirectory, append_line
 from .workspace import Workspace
 
 OPERATOR, VIEWER, NOBODY = "operator", "viewer", "nobody"
@@ -89,11 +90,14 @@ def audited(workspace: Workspace, action: str, what: str) -> Iterator[None]:
     """Do something that only an operator may, and append a line on it to the workspace's audit file.
 
     The line says when (UTC), who, their role, what was done to what, and the outcome: done, refused, or failed and how.
+    A workspace that is moved meanwhile has it at its new place; one that is deleted is not made again for it.
 
     Raises:
         NotAllowedError: the person of the moment is no operator.
     """
     who = person()
+    root = workspace.root
+    held = HeldDirectory(root, "the workspace", "look for it elsewhere") if root.is_dir() else None
     line = {"when": "", "who": who.name, "role": who.role, "action": action, "what": what, "outcome": "failed: crash"}
     try:
         refuse_viewer(action, what)
@@ -104,11 +108,15 @@ def audited(workspace: Workspace, action: str, what: str) -> Iterator[None]:
         raise
     finally:
         line["when"] = datetime.now(UTC).isoformat(timespec="seconds")
-        if line["outcome"] == "done":
-            write_line(workspace, line)
-        else:
+        place: Path | None = root
+        if held is not None:
+            place = root if held.error() is None else held.present()
+            held.close()
+        if place is not None and line["outcome"] == "done":
+            write_line(Workspace(place), line)
+        elif place is not None:
             with suppress(OSError):  # the error that is on its way says more
-                write_line(workspace, line)
+                write_line(Workspace(place), line)
 
 
 def write_line(workspace: Workspace, line: dict[str, str]) -> None:

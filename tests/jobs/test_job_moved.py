@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from seminar_core.access import AUDIT
 from seminar_core.errors import GoneError
 from seminar_core.files import HeldDirectory
 from seminar_core.jobs import control as jobs
@@ -114,6 +115,7 @@ def test_a_training_whose_workspace_moves_ends_and_is_resumed_with_the_data_of_t
             workspace, "tiny", "r", config=CONFIG, orders=interrupted_by(lambda: workspace.root.rename(moved.root))
         )
     assert not workspace.root.exists()
+    assert '"failed: gone"' in (moved.root / AUDIT).read_text().splitlines()[-1]
     assert pretrain(moved, "tiny", "r", config=CONFIG, orders=Orders(resume=True))["steps"] == 30
     assert not workspace.root.exists()
 
