@@ -15,7 +15,9 @@ def reproduce(
     workspace: Workspace,
     dataset: Annotated[str, typer.Option("--dataset", help="Data set to compare on.")],
     seeds: Annotated[int, typer.Option("--seeds", help="Training seeds per model.")] = 3,
-    budget: Annotated[str, typer.Option("--budget", help="small: 60 s a model and seed; full: 600 s.")] = "small",
+    budget: Annotated[
+        str, typer.Option("--budget", help="Steps of finetuning a model and seed: small 250, medium 1000, full 2500.")
+    ] = "small",
     only: Annotated[str | None, typer.Option("--only", help="Rows to measure, separated by ';'.")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="TOML file of finetune settings.")] = None,
     settings: Annotated[

@@ -1,9 +1,11 @@
 """`reproduce` on a tiny data set: rows, resuming, and a table that says where its numbers come from."""
 
 import json
+import typing
 
 import pytest
 
+from seminar_core.cli.reproduction import reproduce as command
 from seminar_core.errors import Cancelled, ConfigError, UnknownNameError
 from seminar_core.studies import reproduce as module
 from seminar_core.studies import variants
@@ -125,3 +127,9 @@ def test_an_ablation_changes_both_trainings():
 
 def test_time_left_is_told_once_it_is_known():
     assert time_left(0, 10, 5.0) == "" and time_left(5, 10, 600.0) == ", about 10 min left"
+
+
+def test_the_command_says_how_long_each_budget_trains():
+    option = typing.get_type_hints(command, include_extras=True)["budget"].__metadata__[0]
+    for name, limits in variants.BUDGETS.items():
+        assert f"{name} {limits['finetune']['steps']}" in option.help
