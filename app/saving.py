@@ -15,7 +15,10 @@ VIEWS = {
     "data": {"data": "Events over the months"},
     "life": {"life": "Interests of this person"},
     "alignment": {"map": "The map before and after pretraining", "gap": "The gap in numbers"},
-    "retrieval": {"retrieve": "What is kept for this item", "population": "What the codes lose, for everybody"},
+    "retrieval": {
+        "retrieve": "What is kept for this item",
+        "population": "What the quantised scan loses, for everybody",
+    },
     "training": {"training": "Validation over the steps"},
 }
 ASKED = ("k", "spec", "weights", "mask", "hide_from_s", "hide_to_s", "head", "method", "query", "at")

@@ -136,7 +136,7 @@ def frontier(
 
 
 def population(workspace: Workspace, run: RunOption, spec: SpecOption = DEFAULT, k: KOption = None) -> dict[str, Any]:
-    """Every person: what the codes alone lose (PQ loss), life length, modality gap."""
+    """Every person: what the quantised scan loses (PQ loss), life length, modality gap."""
     from ..search.population import population as measure
 
     return measure(workspace, run, spec=spec, k=k, progress=report_progress())

@@ -47,7 +47,7 @@ def add(
     run: Annotated[str, typer.Option("--run", help="Run that is shown.")] = "",
     person: Annotated[str, typer.Option("--person", help="Person id.")] = "",
     item: Annotated[str, typer.Option("--item", help="Target item; else the true next one.")] = "",
-    shortlist: Annotated[float, typer.Option("--shortlist", help="0 = the codes alone.")] = 4.0,
+    shortlist: Annotated[float, typer.Option("--shortlist", help="0 = the scan alone decides.")] = 4.0,
     caption: Annotated[str, typer.Option("--caption", help="Heading of the slide.")] = "",
     note: Annotated[str, typer.Option("--note", help="What a presenter says.")] = "",
     title: Annotated[str | None, typer.Option("--title", help="Heading of the story.")] = None,

@@ -1,9 +1,9 @@
 """Every person of a run: what quantisation loses, how long the life is, how far the modalities are apart.
 
 Diagnostics, over all search traces. The distribution is what one reports, the person is the example. `pq_loss` is one
-minus the attention mass that the codes alone keep for the person's last event, as `retrieve --shortlist 0` says: after
-exact scores have ordered a shortlist of 4 K nearly nothing is lost of anybody. Kept with the run and made again when
-its vectors or codebooks have changed.
+minus the attention mass that the quantised scan keeps for the person's last event, as `retrieve --shortlist 0` says:
+after exact scores have ordered a shortlist of 4 K nearly nothing is lost of anybody. Kept with the run and made again
+when its vectors or codebooks have changed.
 """
 
 from __future__ import annotations

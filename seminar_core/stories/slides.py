@@ -30,6 +30,7 @@ from ..training.run_files import existing_run, read_card
 from ..workspace import Workspace
 from .story import VIEWS, Slide
 
+BARS = 200  # a bar of an event is at least this part of the life wide, to be seen at all
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#999999")
 
 
@@ -70,7 +71,18 @@ class Stage:
             words, figure = getattr(self, slide.view)(slide)
         except SeminarError as error:
             return Shown(slide, "", None, f"{error.message}. {error.hint or ''}".strip())
-        figure.update_layout(template="plotly_white", margin={"l": 60, "r": 20, "t": 20, "b": 50}, height=420)
+        figure.update_layout(
+            template="plotly_white",
+            margin={"l": 70, "r": 20, "t": 50, "b": 60},
+            legend={
+                "orientation": "h",
+                "x": 0,
+                "y": 1.02,
+                "yanchor": "bottom",
+                "itemsizing": "constant",
+                "traceorder": "normal",
+            },
+        )
         return Shown(slide, words, figure)
 
     def data(self, slide: Slide) -> tuple[str, go.Figure]:
@@ -118,6 +130,7 @@ class Stage:
         events = table.event.to_numpy(np.int64)
         titles = [study.dataset.titles[int(row)] or "" for row in life.item[events]]
         when = pd.to_datetime(life.time_s[events], unit="s")
+        width_ms = 1000 * max(86_400.0, float(life.time_s[-1] - life.time_s[0]) / BARS)
         figure = go.Figure()
         for verdict, colour in (("kept", COLOURS[0]), ("lost", COLOURS[5]), ("gained", COLOURS[2])):
             part = (table.verdict == verdict).to_numpy()
@@ -128,8 +141,8 @@ class Stage:
                     name=verdict,
                     legendgroup=verdict,
                     showlegend=sign > 0 and bool(part.any()),
-                    marker_color=colour,
-                    width=86_400_000.0,
+                    marker={"color": colour, "line": {"width": 0}},
+                    width=width_ms,
                     hovertext=[t for t, there in zip(titles, part, strict=True) if there],
                 )
         figure.update_layout(barmode="overlay")
@@ -137,18 +150,19 @@ class Stage:
         return str(answered.said["says"]), figure
 
     def population(self, slide: Slide) -> tuple[str, go.Figure]:
-        """What the codes alone lose, for everybody."""
+        """What the quantised scan loses, for everybody."""
         found = population(self.workspace, slide.run)
         lost = np.array([row["pq_loss"] for row in found["people"] if row["pq_loss"] is not None])
         recall = np.array([row["recall"] for row in found["people"] if row["recall"] is not None])
         if not len(lost):
-            raise NotReadyError(f"nothing is known of what the codes of {slide.run!r} lose", hint=str(found["note"]))
+            raise NotReadyError(f"it is not known what quantisation loses in {slide.run!r}", hint=str(found["note"]))
         figure = go.Figure(go.Histogram(x=lost, nbinsx=40, marker_color=COLOURS[0]))
-        figure.update_xaxes(title="share of the attention that the codes alone lose", tickformat=".1%")
+        figure.update_xaxes(title="attention lost by the quantised scan", tickformat=".1%")
         figure.update_yaxes(title="people")
         words = (
-            f"Over {len(lost):,} people the codes alone keep {recall.mean():.1%} of the events and lose "
-            f"{lost.mean():.1%} of the attention on average, {np.quantile(lost, 0.95):.1%} or less for 95 of 100."
+            f"On average over {len(lost):,} people, the quantised scan keeps {recall.mean():.1%} of the events that "
+            f"exact search keeps, and loses {lost.mean():.1%} of the attention; "
+            f"{np.quantile(lost, 0.95):.1%} or less for 95 of 100 people."
         )
         return words, figure
 
@@ -168,8 +182,8 @@ class Stage:
                     hovertext=part.item,
                 )  # fmt: skip
         figure.update_layout(
-            xaxis={"domain": [0, 0.48], "title": "before pretraining"},
-            xaxis2={"domain": [0.52, 1], "title": "after pretraining"},
+            xaxis={"domain": [0, 0.48], "title": "before"},
+            xaxis2={"domain": [0.52, 1], "title": "after"},
             yaxis2={"anchor": "x2"},
         )
         words = (
@@ -184,12 +198,13 @@ class Stage:
         figure, parts = go.Figure(), []
         for number, metric in enumerate(("paired_cosine", "recall@10")):
             values = [figure_of(card["pairs"]["T>I"][metric]) for card in cards.values()]
-            label = {"paired_cosine": "cosine of text and picture", "recall@10": "own picture among the ten nearest"}[
-                metric
-            ]
+            label = {
+                "paired_cosine": "cosine of text and picture",
+                "recall@10": "own picture among the ten nearest to the text",
+            }[metric]
             figure.add_bar(x=list(cards), y=values, name=label, marker_color=COLOURS[number])
-            parts.append(f"{label} from {round(values[0], 2) + 0:.2f} to {values[1]:.2f}")
-        return f"Pretraining moves the {' and '.join(parts)}.", figure
+            parts.append(f"{label} {round(values[0], 2) + 0:.2f} before, {round(values[1], 2) + 0:.2f} after")
+        return f"Pretraining: {'; '.join(parts)}.", figure
 
     def training(self, slide: Slide) -> tuple[str, go.Figure]:
         """Validation over the steps of the pretraining and of the training that was restored from it."""

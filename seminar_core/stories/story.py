@@ -36,7 +36,7 @@ class Slide:
     Fields:
         view: one of `VIEWS`; a story of another version may hold one that is not known here.
         dataset, run, person, item: what it is of; an empty item is the person's true next one.
-        shortlist: of `retrieve`: the scan keeps this many times K; 0 = the codes alone.
+        shortlist: of `retrieve`: the scan keeps this many times K; 0 = the scan alone decides.
         caption: the heading.
         note: what a presenter says, in plain words.
         settings: of `retrieve`: further fields of a `Question` by name, for instance `{"k": 20}`.
@@ -102,14 +102,14 @@ def sample_story() -> Story:
                 person="p0251",
                 shortlist=0.0,
                 caption="What quantisation changes",
-                note="Now each event is stored in a few bytes and only those are scanned. What the scan lost and what "
-                "it took in instead have colours of their own.",
+                note="Quantisation stores each event in a few bytes, and only those are scanned. Events that the scan "
+                "lost, and those it kept in their place, have colours of their own.",
             ),
             Slide(
                 "population",
                 run=run,
                 caption="Why it hardly matters",
-                note="The same for everybody in the data set: the share of the attention that the codes alone lose. "
+                note="The same for everybody in the data set: how much of the attention the quantised scan loses. "
                 "Scoring a longer shortlist exactly brings most of it back.",
             ),
             Slide(
@@ -123,15 +123,15 @@ def sample_story() -> Story:
                 "gap",
                 run=run,
                 caption="The gap in numbers",
-                note="The cosine between an item's text and its picture, and how often the own picture is among the "
-                "ten nearest to the text.",
+                note="The cosine between an item's text and its picture, and how often an item's own picture is among "
+                "the ten nearest to its text.",
             ),
             Slide(
                 "training",
                 run=run,
                 caption="What pretraining buys",
-                note="The curve of the pretrained unit on held-out people, and of the model that was restored from it. "
-                "What it is worth against training from scratch stands in the documentation, with intervals.",
+                note="How well the pretrained part ranks held-out items, and how well the model does that starts from "
+                "it. The documentation compares it with training from scratch, with intervals.",
             ),
         ),
     )

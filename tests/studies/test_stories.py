@@ -20,6 +20,7 @@ from seminar_core.errors import (
 )
 from seminar_core.search.answer import retrieve
 from seminar_core.stories import edit, page
+from seminar_core.stories.glossary import explained, glossary
 from seminar_core.stories.page import export_story
 from seminar_core.stories.slides import Stage, question_of
 from seminar_core.stories.story import (
@@ -51,7 +52,8 @@ def test_the_sample_story_is_told_whole_from_the_bundled_run(workspace, tmp_path
     said = retrieve(workspace, "sample-seminar", "p0302", dataset.item_ids[int(life.item[-1])])["says"]
     assert said in text
     after = gap(workspace, "sample-seminar", "after")["pairs"]["T>I"]["recall@10"]["value"]
-    assert f"to {after:.2f}." in text
+    assert f"{after:.2f} after." in text
+    assert text.count('<abbr title="Storing each event') == 1 and "<dt>quantisation</dt>" in text
     assert not workspace.runs.exists()
 
 
@@ -107,7 +109,7 @@ def test_slides_are_moved_reworded_removed_and_commented_and_all_of_it_is_kept(m
     kept = load_story(made, "edited").slides[2]
     assert (kept.caption, kept.note) == ("Three", "say this")
     assert kept.comments == (Comment("Ada", "2026-01-02T03:04:05+00:00", "why <this>?"),)
-    assert "why &lt;this&gt;?" in page.section(1, Stage(made).show(kept))
+    assert "why &lt;this&gt;?" in page.section(1, Stage(made).show(kept), 3, set())
     with pytest.raises(ConfigError, match="no name or no text"):
         edit.commented(story, 0, name="Ada", text=" ")
     with pytest.raises(ConfigError, match="slide 4 of 3"):
@@ -151,3 +153,12 @@ def test_an_export_that_is_too_large_or_has_nowhere_to_go_says_so_and_writes_not
     with pytest.raises(ResourceError, match=r"slide 1 \(life\) has"):
         export_story(made, story, tmp_path / "story.html")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_term_is_explained_where_it_first_stands_and_once():
+    told: set[str] = set()
+    first = explained("Attention <b> and recall@10: attention.", told)
+    assert first.count("<abbr") == 1 and first.startswith('<abbr title="How much each past event counts')
+    assert ">Attention</abbr> &lt;b&gt; and recall@10: attention." in first and told == {"attention"}
+    assert explained("attention again", told) == "attention again"
+    assert glossary(told).count("<dt>") == 1 and glossary(set()) == ""

@@ -101,7 +101,7 @@ def find(name: str) -> None:
             "pq_loss": st.column_config.NumberColumn(
                 "PQ loss",
                 format="%.4f",
-                help="share of the attention mass that the codes alone lose, at the last event",
+                help="share of the attention mass that the quantised scan loses, at the last event",
             ),
             "activity": st.column_config.BarChartColumn("activity over the life", y_min=0),
         },
