@@ -9,8 +9,9 @@ from typing import Any
 
 import streamlit as st
 
-from app import loaders, widgets
+from app import limits, loaders, widgets
 from seminar_core.access import may_operate
+from seminar_core.errors import SeminarError
 from seminar_core.jobs import control as jobs
 from seminar_core.jobs import first_run as core
 from seminar_core.jobs.state import LIVE
@@ -88,7 +89,8 @@ def first_run(dataset_name: str) -> None:
         return
 
     def start() -> None:
-        core.start(loaders.workspace(), dataset_name)
+        limits.refuse_jobs(loaders.workspace())
+        limits.began(str(core.start(loaders.workspace(), dataset_name)["job"]))
         st.session_state.pop(ENDED, None)
 
     with st.container(border=True), widgets.explained("first_run_start"):
@@ -117,7 +119,10 @@ def job_button(label: str, words: list[str], *, key: str) -> None:
     running = f"job_of_{key}"
 
     def start() -> None:
-        st.session_state[running] = jobs.start(loaders.workspace(), words)["job"]
+        try:
+            st.session_state[running] = limits.start_job(loaders.workspace(), words)
+        except SeminarError as error:
+            st.session_state[f"failed_{key}"] = f"{error.message}. Next: {error.hint}"
 
     if st.session_state.get(f"failed_{key}"):
         st.error(widgets.plain(st.session_state.pop(f"failed_{key}")))

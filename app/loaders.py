@@ -156,6 +156,27 @@ def report(name: str) -> dict[str, Any]:
     return _report(str(workspace().root), name, dataset(name).hash)
 
 
+def offered_version(name: str) -> str | None:
+    """Hash of a version of `name` that waits to be accepted; None where none does."""
+    from seminar_core.data.versions import offered
+
+    return offered(workspace(), name)
+
+
+@st.cache_data(max_entries=ENTRIES, show_spinner="Reading the report …")
+def _offered_report(root: str, name: str, version: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    from seminar_core.data.dataset import Dataset
+    from seminar_core.data.report import report as build
+
+    opened = Dataset(name, Workspace(Path(root)).dataset_dir(name) / version)
+    return build(opened), opened.manifest
+
+
+def offered_report(name: str, version: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Report and manifest of a version that waits."""
+    return _offered_report(str(workspace().root), name, version)
+
+
 @st.cache_data(max_entries=ENTRIES, show_spinner="Looking for people …")
 def _people(root: str, name: str, key: str, query: str, sort: str, run_name: str, run_at: str) -> list[dict[str, Any]]:
     from seminar_core.lives.people import find_people

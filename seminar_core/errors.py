@@ -154,6 +154,20 @@ class PeerError(SeminarError):
     kind = "process_died"
 
 
+class ChildDiedError(SeminarError):
+    """A process that worked for this one was ended, or ended without an answer."""
+
+    kind = "process_died"
+
+
+class RelayedError(SeminarError):
+    """The error that a command answered with in another process, or in a job, carried on with its own kind."""
+
+    def __init__(self, kind: str, message: str, hint: str):
+        super().__init__(message, hint=hint)
+        self.kind = kind
+
+
 class NotReadyError(SeminarError):
     """A step that must come first has not been done."""
 

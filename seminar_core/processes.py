@@ -6,11 +6,18 @@ the clock is set. The kernel's own answer does not: the boot it belongs to, and 
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
 from pathlib import Path
 
 import psutil
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+PARENT = "SEMINAR_PARENT"
+"""Name in the environment of a child that is to end with its parent: the parent's process id."""
+WATCH_S = 0.5
 STARTED, STATE = 19, 0
 """Places in /proc/PID/stat behind the command's name, which may hold anything."""
 
@@ -41,3 +48,16 @@ def _identity_by_time(pid: int) -> str | None:
 def is_same_process(pid: object, identity: object) -> bool:
     """Whether the process with that id and identity still runs on this machine; False for what is no id at all."""
     return isinstance(pid, int) and pid > 0 and identity is not None and process_identity(pid) == identity
+
+
+def end_with_parent() -> None:
+    """Where this process was started as a child that is to end with its parent, see to it from now on."""
+    told = os.environ.pop(PARENT, "")
+    if told.isdecimal():
+        threading.Thread(target=_watch_parent, args=(int(told),), name="parent", daemon=True).start()
+
+
+def _watch_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(WATCH_S)
+    os.kill(os.getpid(), signal.SIGKILL)

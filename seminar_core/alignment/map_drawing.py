@@ -75,6 +75,11 @@ class Drawings:
         """The drawing of map `key`, if one was started."""
         return self._drawings.get(key)
 
+    def live(self) -> list[str]:
+        """Keys of the maps that are being drawn or wait for it."""
+        with self._lock:
+            return [key for key, drawing in self._drawings.items() if not drawing.finished]
+
     def forget(self, key: str) -> None:
         """Drop a drawing that has ended."""
         with self._lock:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import ConfigError, UnknownNameError
+from ..errors import Cancelled, ChildDiedError, ConfigError, NotReadyError, ResourceError, UnknownNameError
 from ..workspace import Workspace
 from .main import command, report_progress
 
@@ -47,12 +47,24 @@ def import_(
     time_unit: Annotated[str | None, typer.Option("--time-unit", help="s, ms, us or ns.")] = None,
     time_format: Annotated[str | None, typer.Option("--time-format", help="As strptime: %m/%d/%Y %H:%M.")] = None,
     queries: Annotated[str | None, typer.Option("--queries", help="amazon: category (default) or first-words.")] = None,
+    offer: Annotated[bool, typer.Option("--offer", help="Keep the version that is there until `settle`.")] = False,
+    most_rows: Annotated[int | None, typer.Option("--most-rows", min=1, help="Rows that a file may have.")] = None,
+    most_memory_mb: Annotated[
+        int | None, typer.Option("--most-memory-mb", min=1, help="Memory that it may use, in a process of its own.")
+    ] = None,
+    most_seconds: Annotated[
+        int | None, typer.Option("--most-seconds", min=1, help="Seconds that it may take, in a process of its own.")
+    ] = None,
 ) -> dict[str, Any]:
     """Import a data set."""
+    arguments = dict(locals())
+    if most_memory_mb is not None or most_seconds is not None:
+        return import_supervised(workspace, path, name, arguments)
     from ..data.hints import make_hints, refuse_hints
     from ..data.importers import IMPORTERS, import_table
     from ..data.importers.amazon import QUERIES, import_amazon
     from ..data.importers.auto import recognised
+    from ..data.limits import Terms
     from ..data.stages import remove_leftovers
     from ..data.versions import remove_released
 
@@ -75,12 +87,63 @@ def import_(
     )
     if queries is not None and format != "amazon":
         raise ConfigError(f"format {format} has its own queries, not {queries!r}", hint="leave --queries out")
+    terms = Terms(offer=offer, most_rows=most_rows)
     if format == "table":
-        return because | import_table(workspace, path, name, rejected, report_progress(), told)
+        return because | import_table(workspace, path, name, rejected, report_progress(), told, terms)
     refuse_hints(told, format)
+    if terms != Terms():
+        raise ConfigError(
+            f"format {format} is imported whole and at once, not with --offer or --most-rows",
+            hint="leave them out: they are for the format `table`",
+        )
     if format == "amazon":
         return because | import_amazon(workspace, path, name, rejected, report_progress(), queries or QUERIES[0])
     return because | IMPORTERS[format](workspace, path, name, rejected, report_progress())
+
+
+def import_supervised(workspace: Workspace, path: Path, name: str, told: dict[str, Any]) -> dict[str, Any]:
+    """This very import in a child that may use no more than `told` says; what a killed one leaves is cleared away."""
+    from ..access import audited
+    from ..data.versions import clear_killed
+    from ..jobs.governor import Bounds, supervised
+
+    bounds = Bounds(told.pop("most_memory_mb"), told.pop("most_seconds"))
+    words = ["import", *words_of(told), f"--workspace={workspace.root}", "--", told["format"], str(path)]
+    try:
+        return supervised(words, f"the import of {name!r}", bounds, report_progress())
+    except (ResourceError, ChildDiedError, Cancelled) as error:
+        clear_killed(workspace, path, name, stages=not isinstance(error, ChildDiedError))
+        with audited(workspace, "import", name):
+            raise
+
+
+def words_of(told: dict[str, Any]) -> list[str]:
+    """The options among a command's arguments as words."""
+    words = []
+    for name, value in told.items():
+        option = f"--{name.replace('_', '-')}"
+        if name in ("workspace", "format", "path") or value is None or value is False:
+            continue
+        values = value if isinstance(value, list | tuple) else [value]
+        words += [option] if value is True else [f"{option}={one}" for one in values]
+    return words
+
+
+def settle(
+    workspace: Workspace,
+    name: Annotated[str, typer.Argument(help="Data set of which a version waits (import --offer).")],
+    discard: Annotated[bool, typer.Option("--discard", help="Let it go; the version that is there stays.")] = False,
+) -> dict[str, Any]:
+    """Accept the version of a data set that was offered, or discard it."""
+    from ..data.versions import offered
+    from ..data.versions import settle as settle_version
+
+    if (version := offered(workspace, name)) is None:
+        raise NotReadyError(
+            f"no version of data set {name!r} waits", hint=f"offer one: import ... --name {name} --offer"
+        )
+    settle_version(workspace, name, version, accept=not discard)
+    return {"dataset": name, "version": version, "accepted": not discard}
 
 
 def datasets(workspace: Workspace) -> dict[str, Any]:
@@ -154,6 +217,7 @@ def register(app: typer.Typer) -> None:
     for name, function in (
         ("sample", sample),
         ("import", import_),
+        ("settle", settle),
         ("datasets", datasets),
         ("report", report),
         ("people", people),

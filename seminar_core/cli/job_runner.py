@@ -17,20 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from ..access import USER, keep_files_private
+from ..data.intake.uploads import hold_upload
 from ..data.versions import pin
-from ..errors import SeminarError
+from ..errors import RelayedError, SeminarError
 from ..jobs.process import follow_job, run_job
 from ..jobs.state import GRACE_S, JobSpec, read_spec
 from ..training.placement import place
 from ..workspace import Workspace
-
-
-class RelayedError(SeminarError):
-    """The error that the command answered with, carried on with its own kind."""
-
-    def __init__(self, kind: str, message: str, hint: str):
-        super().__init__(message, hint=hint)
-        self.kind = kind
 
 
 def words_to_continue(words: tuple[str, ...], run_dir: Path) -> list[str]:
@@ -74,9 +67,8 @@ def execute(spec: JobSpec, continuing: bool) -> dict[str, Any]:
 
 
 def prepare(job: Path) -> None:
-    """Work on behalf of who asked for the job, and hold the version of its data set that is current now.
-
-    The version stays also while the job waits for its device.
+    """Work on behalf of who asked for the job, and hold what it reads: the version of its data set that is current now,
+    or the upload that it is to import. Both stay also while the job waits for its device.
     """
     keep_files_private()
     with contextlib.suppress(SeminarError, TypeError):  # what is wrong is told by the job itself
@@ -84,6 +76,7 @@ def prepare(job: Path) -> None:
         os.environ[USER] = spec.who
         if (name := spec.option("dataset")) is not None:
             pin(Workspace(Path(spec.workspace)), name)
+        hold_upload(Workspace(Path(spec.workspace)), [Path(word) for word in spec.words[1:]])
 
 
 def main_of(job: Path, run: Callable[..., dict[str, Any]] = execute, grace_s: float = GRACE_S) -> int:

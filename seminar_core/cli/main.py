@@ -29,6 +29,7 @@ import typer
 from ..access import keep_files_private
 from ..errors import Cancelled, FileAccessError, ResourceError, SeminarError
 from ..files import plain
+from ..processes import end_with_parent
 from ..progress import Progress, installed
 from ..workspace import Workspace, default_workspace
 
@@ -188,6 +189,7 @@ def run() -> None:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s", datefmt="%H:%M:%S"
     )
+    end_with_parent()
     keep_files_private()
     load_areas()
     app()

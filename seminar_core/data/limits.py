@@ -9,6 +9,7 @@ swap is told so before it begins.
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -27,6 +28,33 @@ CATALOGUE_BYTES = 2_000  # of an item of an items file, with its texts
 BASE = 300 << 20  # the program itself
 EVENT_BYTES, MOST_FOR_EVENTS = 100, 1_300 << 20  # the scratch database spills beyond that
 SHARE = 0.9  # of the free memory
+
+
+@dataclass(frozen=True)
+class Terms:
+    """On what terms a table is imported.
+
+    Fields:
+        offer: where the data set exists, keep it as it is until `versions.settle` accepts the new version.
+        most_rows: that each file may have; None = any number.
+    """
+
+    offer: bool = False
+    most_rows: int | None = None
+
+
+def refuse_rows(path: Path, rows: int, terms: Terms) -> None:
+    """Raise when a file has more rows than it may.
+
+    Raises:
+        ResourceError: with both numbers.
+    """
+    if terms.most_rows is not None and rows > terms.most_rows:
+        raise ResourceError(
+            f"{path} has {rows:,} rows, at most {terms.most_rows:,} may be imported",
+            hint="bring a part of it, or allow more: --most-rows, for uploads SEMINAR_UPLOAD_ROWS where the server is "
+            "started",
+        )
 
 
 def unpacked(path: Path, scratch: Path) -> Path:

@@ -24,7 +24,8 @@ from ..errors import SeminarError, StaleError
 from ..files import read_json, sha256_of, write_json
 from ..sums import seal, unseal
 from ..workspace import Workspace, checked_name
-from .stages import is_free, scratch_directory
+from .intake.uploads import is_upload
+from .stages import is_free, remove, scratch_directory
 
 FORMAT_VERSION = 1
 
@@ -172,6 +173,30 @@ def remove_released(workspace: Workspace) -> None:
                 continue
             with suppress(SeminarError):  # a damaged data set is told where it is opened
                 _remove_released(pointer.parent)
+
+
+def clear_killed(workspace: Workspace, path: Path, name: str, *, stages: bool) -> None:
+    """Remove what an import of `name` from `path` left that was killed: its upload, and what it had not published.
+
+    Args:
+        workspace: of the data set.
+        path: what was imported.
+        name: of the data set.
+        stages: also its finished stages, which the next import would take up; those of an upload go in any case.
+    """
+    uploaded = is_upload(workspace, path)
+    if uploaded:
+        remove(path)
+    if stages or uploaded:
+        for left in workspace.datasets.glob(f".partial-????????-{checked_name(name)}"):
+            if is_free(left):
+                remove(left)
+    directory = workspace.dataset_dir(name)
+    with dataset_lock(workspace, name):
+        if (directory / "dataset.json").is_file():
+            _remove_released(directory)
+        elif directory.is_dir():
+            remove(directory)
 
 
 def _remove_released(directory: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..access import audited, person, refuse_viewer
 from ..errors import CorruptFileError, ExistsError, NotReadyError, ResourceError, SeminarError, UnknownJobError
+from ..files import read_json
 from ..workspace import Workspace, checked_name
 from . import smaller_batch as smaller
 from .engines import engine_named
@@ -233,6 +234,16 @@ def rows(workspace: Workspace) -> list[dict[str, Any]]:
 def show(workspace: Workspace, job: str) -> dict[str, Any]:
     """One job."""
     return row(existing_job(workspace, job))
+
+
+def result(workspace: Workspace, job: str) -> dict[str, Any]:
+    """The answer of a job that is done.
+
+    Raises:
+        MissingFileError: it has none.
+    """
+    answer: dict[str, Any] = read_json(existing_job(workspace, job) / "result.json")
+    return answer
 
 
 def cancel(workspace: Workspace, job: str, *, wait: bool = True) -> dict[str, Any]:

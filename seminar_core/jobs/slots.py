@@ -21,7 +21,12 @@ DEVICE_COMMANDS = ("pretrain", "finetune", "evaluate", "reproduce")
 
 
 def slot_name(command: str, device: str) -> str:
-    """The device whose slot a job queues for: `cpu` or `cuda:N`; cheap, so torch is not asked."""
+    """The device whose slot a job queues for: `cpu`, `cuda:N`, or `disk` for imports, which wait for no training.
+
+    Cheap, so torch is not asked.
+    """
+    if command == "import":
+        return "disk"
     if command not in DEVICE_COMMANDS or device == "cpu":
         return "cpu"
     if device == "auto":
@@ -34,7 +39,7 @@ def slot_names(command: str, device: str, processes: int) -> list[str]:
     """The devices of a job of several processes, in the order in which it queues for them: a GPU for each, one CPU."""
     first = slot_name(command, device)
     kind, _, number = first.partition(":")
-    return [first] if kind == "cpu" else [f"{kind}:{int(number) + i}" for i in range(processes)]
+    return [first] if kind in ("cpu", "disk") else [f"{kind}:{int(number) + i}" for i in range(processes)]
 
 
 @contextmanager

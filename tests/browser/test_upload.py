@@ -1,4 +1,4 @@
-"""In a real browser: a file is uploaded, its report is read, and only then it is chosen; a broken one loses nothing."""
+"""In a real browser: an upload is reported before it is accepted and chosen; a broken one loses nothing."""
 
 from __future__ import annotations
 
@@ -39,9 +39,6 @@ def test_an_upload_is_reported_before_it_is_chosen_and_a_broken_one_loses_nothin
     assert "dataset=mine" not in page.url
     before = open_dataset(workspace, "mine").hash
 
-    page.locator(
-        '[data-testid="stFileChipDeleteBtn"] button, [data-testid="stFileUploaderDeleteBtn"] button'
-    ).first.click()
     settled(page)
     page.get_by_text("Replace a data set of this name").click()
     offer(page, "mine", "broken.csv", BROKEN)
@@ -50,10 +47,19 @@ def test_an_upload_is_reported_before_it_is_chosen_and_a_broken_one_loses_nothin
     assert open_dataset(workspace, "mine").hash == before
     assert [path.name for path in app_workspace.iterdir() if path.name.startswith(".upload")] == []
 
-    offer(page, "mine", "events.csv", GOOD)
-    page.get_by_text("12 events of 1 people and 4 items, 0 rows rejected").wait_for()
-    page.get_by_role("button", name="Use mine").click()
-    page.wait_for_url(re.compile("dataset=mine"))
+    settled(page)
+    page.get_by_text("Replace a data set of this name").click()
+    offer(page, "mine", "events.csv", f"{GOOD}\nbob,20,i1,")
+    page.get_by_text("waits: 13 events of 2 people and 4 items, 0 rows rejected").wait_for()
+    assert open_dataset(workspace, "mine").hash == before
+    page.get_by_role("button", name="Accept: replace mine").click()
+    page.get_by_text("The new version of mine has taken the place of the old one.").wait_for()
+    assert open_dataset(workspace, "mine").n_people == 2
+
+    settled(page)
+    offer(page, "other", "events.csv", GOOD)
+    page.get_by_role("button", name="Use other").click()
+    page.wait_for_url(re.compile("dataset=other"))
     settled(page)
     page.get_by_role("tab", name="This data set").click()
     assert page.get_by_text("Read the life of person ann").is_visible()

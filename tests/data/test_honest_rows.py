@@ -211,7 +211,7 @@ def test_guesses_say_what_they_were_made_from_and_what_was_told(workspace, tmp_p
         == found["guesses"]
         == {
             "delimiter": {"value": ";", "from": "the first line"},
-            "encoding": {"value": "utf-8", "from": "UTF-8 unless a byte order mark says otherwise, and every line is"},
+            "encoding": {"value": "utf-8", "from": "no byte order mark, and every line is UTF-8"},
             "header": {"value": True, "from": "the names in the first line"},
             "columns": {"value": {"person": "Person"}, "from": "their case"},
             "time": {"value": "s", "from": "the format: unix seconds, or ISO 8601"},

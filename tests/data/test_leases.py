@@ -9,6 +9,7 @@ import pytest
 
 from seminar_core.data import versions
 from seminar_core.data.importers.table import import_table
+from seminar_core.data.limits import Terms
 from seminar_core.data.opening import open_dataset
 from seminar_core.data.versions import offered, remove_released, settle
 from seminar_core.errors import StaleError
@@ -32,7 +33,7 @@ def bring(workspace, folder, events: int, **how) -> str:
     folder.mkdir(exist_ok=True)
     rows = [f"p,{n},i{n}" for n in range(events)]
     (folder / "events.csv").write_text("\n".join(["person,time,item", *rows]) + "\n")
-    import_table(workspace, folder, "data", **how)
+    import_table(workspace, folder, "data", terms=Terms(**how))
     return offered(workspace, "data") or open_dataset(workspace, "data").hash
 
 

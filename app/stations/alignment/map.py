@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from app import loaders, state, widgets
+from app import limits, loaders, state, widgets
 from app.components.alignment_map import alignment_map, courier, payload
 from app.stations.alignment import badge as alignment_badge
 from app.stations.alignment import figures
@@ -35,7 +35,8 @@ def render(run: str, names: tuple[str, ...], *, film: bool) -> None:
     sources.drawings().warm_up()
     layout = sources.kept_layout(run, names, request)
     if layout is None:
-        waiting(run, names, request)
+        with widgets.explained("umap_limit"):
+            waiting(run, names, request)
         layout = sources.pca_layout(run, names, request.seed)
     block, digest, items = sources.block(run, names, layout, film=film)
     fragment(run, names, layout, block, digest, items)
@@ -48,9 +49,11 @@ def waiting(run: str, names: tuple[str, ...], request: MapRequest) -> None:
     key, drawings = sources.map_key(run, names, request), sources.drawings()
     drawing = drawings.get(key)
     if drawing is None:
+        limits.refuse_maps(drawings.live())
         opened = {name: sources.stage_vectors(run, name) for name in names}
         channels = sources.channel_sets(run, names)
         drawing = drawings.start(key, loaders.workspace(), channels, request, map_source(run, opened))
+        limits.map_began(key)
     if sources.has_stale_map(run, names, request):
         widgets.trust_line("the kept map of this run was drawn from other vectors than it has now: it is drawn again")
 

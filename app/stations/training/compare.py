@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import loaders, state, widgets
+from app import limits, loaders, state, widgets
 from app.stations.training import figures, notes
 from seminar_core.errors import ExistsError
 from seminar_core.jobs import control as jobs
@@ -118,7 +118,7 @@ def evaluation(missing: list[str]) -> None:
             if not going and st.button("Evaluate now", key="evaluate_missing", icon=":material/grading:"):
                 for run in missing:
                     with suppress(ExistsError):  # somebody else has just started it: it is watched all the same
-                        jobs.start(workspace, ["evaluate", "--run", run])
+                        limits.start_job(workspace, ["evaluate", "--run", run])
                 st.rerun()
             if going and st.button("Cancel", key="evaluate_cancel", icon=":material/stop_circle:"):
                 for row in going:

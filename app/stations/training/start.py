@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import loaders, state, widgets
+from app import limits, loaders, state, widgets
 from app.stations.training import menu
 from seminar_core.errors import ExistsError
 from seminar_core.jobs import control as jobs
@@ -122,8 +122,7 @@ def consequences(choice: menu.Choice, launch: dict[str, Any]) -> None:
                 f"run {choice.run!r} exists already",
                 hint="give the new run another name, or delete the old one under Compare runs",
             )
-        row = jobs.start(loaders.workspace(), words, **launch)
-        state.put(part="watch", job=row["job"])
+        state.put(part="watch", job=limits.start_job(loaders.workspace(), words, **launch))
         st.rerun()
     budget(choice)
     st.write("**The same on the command line**")

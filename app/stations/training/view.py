@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import loaders, state, widgets
+from app import limits, loaders, state, widgets
 from app.stations.training import compare as training_compare
 from app.stations.training import figures, menu
 from app.stations.training import start as training_start
@@ -184,7 +184,7 @@ def actions(row: dict[str, Any]) -> None:
             "Repeat with three seeds", icon=":material/repeat:", key="seeds", help="Starts three runs of their own"
         ):
             for seed in range(1, 4):
-                jobs.start(workspace, menu.with_seed(row["words"], seed), **launched_with(row))
+                limits.start_job(workspace, menu.with_seed(row["words"], seed), **launched_with(row))
             st.rerun(scope="app")
         if row["state"] not in LIVE:
             with st.popover("Forget this job", icon=":material/delete:", key="forget"):

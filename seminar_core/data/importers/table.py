@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from ...errors import ConfigError, ExistsError, InvalidDataError, MissingFileError
 from ...progress import Progress, silent
 from ...runtime import peak_memory_mb
@@ -19,10 +21,12 @@ from ..catalogue import read_items
 from ..dataset import SAMPLE, Dataset
 from ..event_source import open_events, write_rejected
 from ..hints import EVENT_COLUMNS, Hints
+from ..intake.uploads import origin_of, taken
+from ..limits import Terms, refuse_rows
 from ..report import report
 from ..scratch import reading, scratch_connection
-from ..table_files import ENDINGS
-from ..versions import importing
+from ..table_files import ENDINGS, parquet_parts
+from ..versions import importing, offered
 
 
 def import_table(
@@ -32,7 +36,7 @@ def import_table(
     rejected: Path | None = None,
     progress: Progress = silent,
     hints: Hints | None = None,
-    offer: bool = False,
+    terms: Terms = Terms(),
 ) -> dict[str, Any]:
     """Import a `table` directory, or a single events file.
 
@@ -41,20 +45,37 @@ def import_table(
         name: of the data set; one that exists is replaced once the new one is complete.
         rejected: where rows that could not be used are written, with number and reason.
         hints: how the files are to be read; None = guess.
-        offer: where the data set exists, keep it as it is until `versions.settle` accepts this one.
+        terms: whether it is only offered, and how many rows it may have.
 
     Raises:
         MissingFileError: there is no events file.
         ConfigError: a column of items was told and there is no items file.
+        ResourceError: more rows, or more names, than may be.
         InvalidDataError: and its subclasses, when the files break the format.
     """
     started = time.perf_counter()
     refuse_reserved(name)
-    with importing(workspace, name) as scratch:
+    path = Path(path)
+    with importing(workspace, name) as scratch, taken(workspace, path):
+        origin = origin_of(workspace, path)
         dataset = build_table(
-            workspace, Path(path), name, scratch, rejected=rejected, progress=progress, hints=hints, offer=offer
+            workspace,
+            path,
+            name,
+            scratch,
+            rejected=rejected,
+            origin=origin,
+            progress=progress,
+            hints=hints,
+            terms=terms,
         )
-    return answer(dataset, started)
+    return answer(dataset, started) | offer_of(workspace, dataset)
+
+
+def offer_of(workspace: Workspace, dataset: Dataset) -> dict[str, Any]:
+    """`offered`: the hash of the version that was imported, where it waits for `settle`; else nothing."""
+    waits = offered(workspace, dataset.name) == dataset.hash
+    return {"offered": dataset.hash} if waits else {}
 
 
 def refuse_reserved(name: str) -> None:
@@ -88,7 +109,7 @@ def build_table(
     origin: dict[str, Any] | None = None,
     progress: Progress = silent,
     hints: Hints | None = None,
-    offer: bool = False,
+    terms: Terms = Terms(),
 ) -> Dataset:
     """Import without taking the lock: the caller holds `dataset_lock` and a `scratch_directory`."""
     events, items = find_files(path)
@@ -98,15 +119,22 @@ def build_table(
             f"column {of_items[0]!r} was told and {path} has no items file",
             hint="bring items.csv or items.parquet beside the events, or leave the column out",
         )
+    for file in (events, items):
+        if file is not None and file.suffix == ".parquet":
+            with reading(file):
+                refuse_rows(file, sum(pq.ParquetFile(part).metadata.num_rows for part in parquet_parts(file)), terms)
     connection = scratch_connection(scratch)
     try:
         progress(0, 100, f"reading {events.name}")
         with reading(events):
             source = open_events(connection, events, scratch, hints)
+        refuse_rows(events, source.events + source.n_rejected, terms)
         if rejected is not None:
             write_rejected(source, Path(rejected))
         with reading(items or events):
             catalogue = read_items(connection, items, scratch, hints) if items else None
+        if items is not None and catalogue is not None:
+            refuse_rows(items, len(catalogue.ids), terms)
         truth = path / "truth"
         with reading(events):
             version = build_dataset(
@@ -118,7 +146,7 @@ def build_table(
                 origin={"format": "table", "path": str(path), **(origin or {})},
                 truth=truth if truth.is_dir() else None,
                 progress=progress,
-                offer=offer,
+                offer=terms.offer,
             )
     finally:
         connection.close()

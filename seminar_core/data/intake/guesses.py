@@ -54,7 +54,7 @@ def _text_guesses(read_as: dict[str, Any], hints: Hints, prefix: str) -> dict[st
         source = TOLD if hints.delimiter is not None else "the first line"
         found[f"{prefix}delimiter"] = guess(read_as["delimiter"], source)
     if "encoding" in read_as:
-        unmarked = "UTF-8 unless a byte order mark says otherwise, and every line is"
+        unmarked = "no byte order mark, and every line is UTF-8"
         marked = unmarked if read_as["encoding"] == "utf-8" else "the byte order mark"
         found[f"{prefix}encoding"] = guess(read_as["encoding"], TOLD if hints.encoding is not None else marked)
     if "header" in read_as:
