@@ -14,12 +14,9 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ..data.opening import open_dataset
 from ..errors import ConfigError, SeminarError, UnknownNameError
@@ -42,13 +39,12 @@ from ..training.pretrain import psu_task
 from ..training.recipe import FinetuneConfig, PretrainConfig
 from ..training.settings import to_dict
 from ..workspace import Workspace
+from .rows import Measurements, add_share, best_baseline, contrast, curves, reference_row, sliced, variant_row
 from .table import jsonable, markdown
-from .variants import BUDGETS, PAIRS, Variant, chosen_variants, finetune_config, limits_of, pretrain_config
+from .variants import BUDGETS, PAIRS, PARTS, Variant, chosen_variants, finetune_config, limits_of, pretrain_config
 
 log = logging.getLogger(__name__)
 OURS = "seminar"
-FEWEST_IN_SLICE = 20
-CURVES = 5
 
 
 @dataclass(frozen=True)
@@ -274,7 +270,7 @@ def reproduce(
         dataset, seeds, budget, chosen_variants(only), pretrain or PretrainConfig(), finetune or FinetuneConfig()
     )
     bench = Bench(workspace, plan, progress)
-    measured: dict[str, list[tuple[Result, Ranks]]] = {variant.name: [] for variant in plan.variants}
+    measured: dict[str, Measurements] = {variant.name: [] for variant in plan.variants}
     work = plan.work()
     for variant, seed in work:
         measured[variant.name].append(bench.measured(variant, seed))
@@ -291,13 +287,7 @@ def reproduce(
     return answer
 
 
-def stacked(entries: Iterable[tuple[Result, Ranks]], metric: str, rows: np.ndarray | None = None) -> np.ndarray:
-    """(seeds, n) values of a metric, only of the targets `rows` where given."""
-    values = [ranking_metrics(ranks)[metric] for _, ranks in entries]
-    return np.stack(values if rows is None else [value[rows] for value in values])
-
-
-def assemble(bench: Bench, measured: dict[str, list[tuple[Result, Ranks]]]) -> dict[str, Any]:
+def assemble(bench: Bench, measured: dict[str, Measurements]) -> dict[str, Any]:
     """The whole answer from all measurements."""
     material, questions = bench.material, bench.questions
     cold = material.trained[questions.targets.item] == 0
@@ -318,7 +308,14 @@ def assemble(bench: Bench, measured: dict[str, list[tuple[Result, Ranks]]]) -> d
             for a, b in PAIRS
             if a in measured and b in measured
         ],
-        "slices": sliced(bench, measured, best),
+        "parts": [
+            {"a": OURS, "b": name, **contrast(measured[OURS], measured[name], cold)}
+            for name in PARTS
+            if OURS in measured and name in measured
+        ],
+        "slices": sliced(
+            slices(material, questions), measured.get(OURS), None if best is None else measured[best], OURS
+        ),
         "curves": curves(measured),
         "protocol": questions.protocol,
         "cold_targets": int(cold.sum()),
@@ -330,141 +327,3 @@ def assemble(bench: Bench, measured: dict[str, list[tuple[Result, Ranks]]]) -> d
         "machine": machine_facts(),
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
-
-
-def best_baseline(variants: Sequence[Variant], measured: dict[str, list[tuple[Result, Ranks]]]) -> str | None:
-    """The rival with the highest mean validation MRR over its seeds."""
-    values = {
-        variant.name: float(np.mean([result.extra["validation"]["MRR"] for result, _ in measured[variant.name]]))
-        for variant in variants
-        if variant.is_baseline
-    }
-    return max(values, key=lambda name: values[name]) if values else None
-
-
-def reference_row(name: str, ranks: Ranks) -> dict[str, Any]:
-    """Row of chance, popularity or the oracle."""
-    values = ranking_metrics(ranks)
-    return {
-        "model": name,
-        "seeds": 0,
-        "metrics": mean_metrics(ranks),
-        "interval": {metric: interval_over_seeds(values[metric][None], ranks.person) for metric in METRICS},
-        "beats_best_baseline": None,
-    }
-
-
-def variant_row(
-    variant: Variant,
-    entries: list[tuple[Result, Ranks]],
-    other: list[tuple[Result, Ranks]] | None,
-    cold: np.ndarray,
-) -> dict[str, Any]:
-    """Row of one variant: means over seeds and people, intervals over both."""
-    person = entries[0][1].person
-    metrics = {metric: float(stacked(entries, metric).mean()) for metric in METRICS}
-    bounds = {metric: interval_over_seeds(stacked(entries, metric), person) for metric in METRICS}
-    row: dict[str, Any] = {
-        "model": variant.name,
-        "seeds": len(entries),
-        "metrics": metrics,
-        "interval": bounds,
-        "cold": None,
-        "beats_best_baseline": None,
-        "steps": [result.extra["steps"] for result, _ in entries],
-        "ended_by": [result.extra["ended_by"] for result, _ in entries],
-        "seconds": float(np.mean([total_seconds(result) for result, _ in entries])),
-    }
-    if cold.any():
-        values = stacked(entries, "HIT@10", cold)
-        row["cold"] = {"HIT@10": float(values.mean()), "interval": interval_over_seeds(values, person[cold])}
-    if other is not None:
-        difference = stacked(entries, "MRR") - stacked(other, "MRR")
-        row["beats_best_baseline"] = {
-            "metric": "MRR",
-            "difference": float(difference.mean()),
-            "interval": interval_over_seeds(difference, person),
-        }
-    return row
-
-
-def total_seconds(result: Result) -> float:
-    """Training time of a measurement, its pretraining included."""
-    pretraining = result.extra["pretraining"]
-    return float(result.extra["seconds"]) + (float(pretraining["seconds"]) if pretraining else 0.0)
-
-
-def curves(measured: dict[str, list[tuple[Result, Ranks]]]) -> dict[str, list[dict[str, float]]]:
-    """Validation over the cost of training, mean over seeds, of the variants that are best by validation.
-
-    Seconds include pretraining. Only steps that every seed reached are told.
-    """
-    found: dict[str, list[dict[str, float]]] = {}
-    reached = {
-        name: float(np.mean([result.extra["validation"]["MRR"] for result, _ in entries]))
-        for name, entries in measured.items()
-        if entries and all(result.extra.get("curve") for result, _ in entries)
-    }
-    for name in sorted(reached, key=lambda name: -reached[name])[:CURVES]:
-        seeds = [{point["step"]: point for point in result.extra["curve"]} for result, _ in measured[name]]
-        before = np.mean([(result.extra["pretraining"] or {}).get("seconds", 0.0) for result, _ in measured[name]])
-        found[name] = [
-            {
-                "step": step,
-                "seconds": float(before + np.mean([seed[step]["seconds"] for seed in seeds])),
-                **{metric: float(np.mean([seed[step][metric] for seed in seeds])) for metric in ("MRR", "HIT@10")},
-            }
-            for step in sorted(set.intersection(*(set(seed) for seed in seeds)))
-        ]
-    return found
-
-
-def sliced(bench: Bench, measured: dict[str, list[tuple[Result, Ranks]]], best: str | None) -> list[dict[str, Any]]:
-    """Where SEMINAR wins: MRR and its paired difference to the best rival in every part of the targets."""
-    mine = measured.get(OURS)
-    if mine is None or best is None:
-        return []
-    theirs, rows = measured[best], []
-    for name, mask in slices(bench.material, bench.questions).items():
-        if mask.sum() < FEWEST_IN_SLICE:
-            continue
-        ours, others = (stacked(entries, "MRR", mask) for entries in (mine, theirs))
-        person = mine[0][1].person[mask]
-        rows.append(
-            {
-                "slice": name,
-                "n": int(mask.sum()),
-                OURS: float(ours.mean()),
-                "rival": float(others.mean()),
-                "difference": float((ours - others).mean()),
-                "interval": interval_over_seeds(ours - others, person),
-            }
-        )
-    return rows
-
-
-def contrast(a: list[tuple[Result, Ranks]], b: list[tuple[Result, Ranks]], cold: np.ndarray) -> dict[str, Any]:
-    """Paired difference a - b over seeds and people, for all targets and for cold ones."""
-    person = a[0][1].person
-    found: dict[str, Any] = {}
-    for part, rows in (("all", None), ("cold", cold)):
-        if rows is not None and not rows.any():
-            continue
-        people = person if rows is None else person[rows]
-        for metric in ("HIT@10", "MRR"):
-            values = stacked(a, metric, rows) - stacked(b, metric, rows)
-            found[f"{metric} {part}"] = {
-                "difference": float(values.mean()),
-                "interval": interval_over_seeds(values, people),
-            }
-    return found
-
-
-def add_share(rows: list[dict[str, Any]]) -> None:
-    """Give each row its share of the way from popularity to the oracle in HIT@10, where there is an oracle."""
-    hits = {row["model"]: row["metrics"]["HIT@10"] for row in rows}
-    if "oracle" not in hits:
-        return
-    way = hits["oracle"] - hits["popularity"]
-    for row in rows:
-        row["share_of_the_way"] = (row["metrics"]["HIT@10"] - hits["popularity"]) / way if way > 0 else None

@@ -54,6 +54,24 @@ def curve_table(curves: dict[str, list[dict[str, float]]]) -> list[str]:
     ]
 
 
+def pair_table(heading: str, pairs: list[dict[str, Any]]) -> list[str]:
+    """Paired differences of two variants a line."""
+    names = [name for name in pairs[0] if name not in ("a", "b")]
+    return [
+        "",
+        f"## {heading}",
+        "",
+        "Paired differences, the same targets and seeds.",
+        "",
+        "| a | b | " + " | ".join(f"{name}, a minus b" for name in names) + " |",
+        "|" + "---|" * (len(names) + 2),
+        *(
+            f"| {pair['a']} | {pair['b']} | " + " | ".join(signed(pair.get(name)) for name in names) + " |"
+            for pair in pairs
+        ),
+    ]
+
+
 def table_row(row: dict[str, Any]) -> str:
     """One line of the table."""
     metrics, bounds = row["metrics"], row["interval"]
@@ -106,16 +124,9 @@ def markdown(answer: dict[str, Any]) -> str:
         *(table_row(row) for row in answer["rows"]),
     ]
     if answer["pretraining"]:
-        lines += ["", "## What pretraining buys", "", "Paired differences, the same targets and seeds.", ""]
-        names = [name for name in answer["pretraining"][0] if name not in ("a", "b")]
-        lines += [
-            "| a | b | " + " | ".join(f"{name}, a minus b" for name in names) + " |",
-            "|" + "---|" * (len(names) + 2),
-        ]
-        for pair in answer["pretraining"]:
-            lines.append(
-                f"| {pair['a']} | {pair['b']} | " + " | ".join(signed(pair.get(name)) for name in names) + " |"
-            )
+        lines += pair_table("What pretraining buys", answer["pretraining"])
+    if answer["parts"]:
+        lines += pair_table("What each part is worth", answer["parts"])
     if answer["curves"]:
         lines += curve_table(answer["curves"])
     if answer["slices"]:

@@ -58,7 +58,11 @@ def test_the_table_is_complete_and_resumes(workspace, small, tmp_path, monkeypat
     low, high = rows["seminar"]["beats_best_baseline"]["interval"]
     assert low <= rows["seminar"]["beats_best_baseline"]["difference"] <= high
     assert [pair["b"] for pair in answer["pretraining"]] == ["seminar, from scratch"]
+    assert [(pair["a"], pair["b"]) for pair in answer["parts"]] == [("seminar", "seminar, no queries")]
+    with_part, without = rows["seminar"]["metrics"]["MRR"], rows["seminar, no queries"]["metrics"]["MRR"]
+    assert answer["parts"][0]["MRR all"]["difference"] == pytest.approx(with_part - without)
     page = (tmp_path / "tiny-small.md").read_text()
+    assert "## What each part is worth" in page
     assert "| seminar | 2 |" in page and answer["data_hash"] in page and "## What pretraining buys" in page
     assert answer["curves"]["seminar"][-1]["step"] == 6 and "## Over the cost of training" in page
     assert answer["slices"] and "## Where it wins and loses" in page
