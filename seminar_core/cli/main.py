@@ -130,6 +130,7 @@ def command(
         @functools.wraps(function)
         def run_command(*, workspace: str | None = None, as_json: bool = False, **arguments: Any) -> None:
             where: Workspace = default_workspace(workspace)
+            keep_files_private(where)
             try:
                 answer = function(where, **arguments)
             except SeminarError as error:
