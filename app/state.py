@@ -26,6 +26,7 @@ CHOICES, HISTORY, WRITTEN, SEEN, TOUCHED, CHANGED, NOTICES, PLACE = (
     f"seminar_{n}" for n in ("choices", "history", "url", "seen", "touched", "changed", "notices", "place")
 )
 UNDER_WAY, UNSETTLED = "seminar_under_way", "seminar_unsettled"
+GESTURE, ENTERED, MOVING = (f"seminar_{n}" for n in ("gesture", "entered", "moving"))
 HISTORY_LIMIT = 50
 
 
@@ -246,31 +247,50 @@ def begin() -> None:
         st.session_state[CHOICES], st.session_state[NOTICES] = read_query(incoming)
         st.session_state.setdefault(HISTORY, [])
     st.session_state[CHANGED] = bool(st.session_state.get(TOUCHED))
-    st.session_state[TOUCHED] = False
+    st.session_state[TOUCHED] = st.session_state[MOVING] = False
 
 
 def finish() -> None:
     """Write the choices to the URL; call once at the end of every run.
 
     A choice that the user changed becomes a new entry of the browser's history; an address that merely was incomplete
-    (after a change of station, from a link written by hand) is replaced.
+    (after a change of station, from a link written by hand) is replaced, and so is that of an earlier value of the same
+    gesture.
     """
+    in_part = not st.session_state.get(UNDER_WAY)
     st.session_state[UNDER_WAY] = st.session_state[UNSETTLED] = False
     query = write_query(st.session_state[CHOICES])
     if {name: st.query_params[name] for name in st.query_params} != query:
-        if st.session_state[CHANGED] or st.session_state[TOUCHED]:
+        gesture = st.session_state.get(GESTURE, "")
+        further = bool(gesture) and gesture == st.session_state.get(ENTERED)
+        if (st.session_state[CHANGED] or st.session_state[TOUCHED]) and not further:
             st.query_params.from_dict(query)
+            st.session_state[ENTERED] = gesture
         else:
-            with st.session_state[PLACE]:
-                replace_address(link())
+            if in_part:  # the place at the top of the page belongs to the whole run
+                st.session_state[SEEN] = st.session_state.get(WRITTEN)
+                replace_address(link(), key="address_part")
+            else:
+                with st.session_state[PLACE]:
+                    replace_address(link())
             st.session_state[UNSETTLED] = True
     st.session_state[WRITTEN] = query
+    st.session_state[CHANGED] = st.session_state[TOUCHED] = False
 
 
 def finish_part() -> None:
-    """Write the choices to the URL from a fragment that is redrawn alone; within a whole run the page does that."""
-    if not st.session_state.get(UNDER_WAY):
+    """Write the choices to the URL from a fragment that is redrawn alone; within a whole run the page does that.
+
+    While a slider moves the address waits for the place where it stops.
+    """
+    if not st.session_state.get(UNDER_WAY) and not st.session_state.get(MOVING):
         finish()
+
+
+def apart_from(names: Iterable[str]) -> tuple[object, ...]:
+    """All choices but these: what a fragment that follows these alone was drawn with."""
+    left_out = set(names)
+    return tuple(value for name, value in st.session_state[CHOICES].items() if name not in left_out)
 
 
 def moved_on() -> None:
@@ -289,15 +309,29 @@ def put(**changes: Any) -> None:
     Raises:
         KeyError: a name that is not in `PARAMETERS`.
     """
+    put_moving(changes)
+
+
+def put_moving(changes: dict[str, Any], *, gesture: str = "", done: bool = True) -> None:
+    """`put` while something moves: changes that follow each other with one gesture's name are one step to take back.
+
+    Args:
+        changes: choices by name.
+        gesture: empty = a step of its own.
+        done: False while the gesture goes on; the address waits for its end.
+    """
     choices = st.session_state[CHOICES]
     unknown = [name for name in changes if name not in PARAMETERS]
     if unknown:
         raise KeyError(f"not in PARAMETERS: {unknown}")
     changes = {n: tuple(v) if isinstance(v, list) else v for n, v in changes.items()}
+    st.session_state[MOVING] = not done
     if any(choices[name] != value for name, value in changes.items()):
-        st.session_state[HISTORY] = [*st.session_state.get(HISTORY, []), dict(choices)][-HISTORY_LIMIT:]
+        if not gesture or gesture != st.session_state.get(GESTURE):
+            st.session_state[HISTORY] = [*st.session_state.get(HISTORY, []), dict(choices)][-HISTORY_LIMIT:]
         st.session_state[CHOICES] = {**choices, **changes}
         st.session_state[TOUCHED] = True
+        st.session_state[GESTURE] = gesture
 
 
 # What belongs to one life: positions and times in it say nothing about another.
@@ -309,11 +343,14 @@ def another_person(person: str, **changes: Any) -> None:
     put(person=person, **{name: PARAMETERS[name].default for name in OF_ONE_LIFE}, **changes)
 
 
-def undo() -> None:
-    """Take back the last change."""
-    if st.session_state.get(HISTORY):
+def undo() -> bool:
+    """Take back the last change; False where there was none."""
+    known = bool(st.session_state.get(HISTORY))
+    if known:
         st.session_state[CHOICES] = {**st.session_state[CHOICES], **st.session_state[HISTORY].pop()}
         st.session_state[TOUCHED] = True
+        st.session_state[GESTURE] = ""
+    return known
 
 
 def last_change() -> dict[str, tuple[Any, Any]]:

@@ -33,9 +33,9 @@ STYLE = """<style>
 .st-key-thread { border-bottom: 1px solid rgba(128, 128, 128, .3); padding-bottom: .7rem; }
 @media (max-width: 640px) {
   .stMainBlockContainer { padding-left: .8rem; padding-right: .8rem; }
-  /* on a phone the thread is one line that is swept sideways */
-  .st-key-thread { flex-wrap: nowrap !important; overflow-x: auto; }
-  .st-key-thread > * { flex: none; }
+  /* on a phone the thread is one line that is swept sideways, and so are the settings of a what-if */
+  .st-key-thread, .st-key-what_if { flex-wrap: nowrap !important; overflow-x: auto; }
+  .st-key-thread > *, .st-key-what_if > * { flex: none; }
   .st-key-palette_open { position: sticky; right: 0; }
 }
 /* white on the light blue that links have at night is too faint */
@@ -144,16 +144,21 @@ def chart(
             frame = table() if callable(table) else table
             st.dataframe(frame, hide_index=True, height=min(320, 40 + 35 * len(frame)))
             downloads(frame, name=name)
-            st.segmented_control(
-                "Picture format of the camera button",
-                ("png", "svg"),
-                required=True,
-                format_func=str.upper,
-                key=f"picture_{name}",
-                default=state.get("picture"),
-                on_change=lambda: state.put(picture=st.session_state[f"picture_{name}"] or "png"),
-            )
+            picture_format(name)
     return event
+
+
+def picture_format(name: str) -> None:
+    """What the camera button of figure `name` saves."""
+    st.segmented_control(
+        "Picture format of the camera button",
+        ("png", "svg"),
+        required=True,
+        format_func=str.upper,
+        key=f"picture_{name}",
+        default=state.get("picture"),
+        on_change=lambda: state.put(picture=st.session_state[f"picture_{name}"] or "png"),
+    )
 
 
 def selected_ids(event: Any, field: int = 0) -> list[int]:
@@ -312,6 +317,12 @@ def run_label(row: dict[str, Any]) -> str:
     return " · ".join(part for part in (row["run"], row["model"] or "", trouble, unfinished) if part)
 
 
+def take_back() -> None:
+    """Undo the last change, or say that there is none."""
+    if not state.undo():
+        st.toast("There is no change to take back.")
+
+
 def thread_bar() -> st.delta_generator.DeltaGenerator:
     """What is chosen and stays chosen from station to station: data set, run, person; undo and link.
 
@@ -322,16 +333,14 @@ def thread_bar() -> st.delta_generator.DeltaGenerator:
         pick_dataset()
         pick_run()
         pick_person()
-        history = st.session_state.get(state.HISTORY, [])
         st.button(
             "Undo",
             icon=":material/undo:",
             key="undo",
-            disabled=not history,
-            on_click=state.undo,
+            on_click=take_back,
             help="Take back the last change of a choice or setting",
         )
-        with st.popover("Link", icon=":material/link:", key="link"):
+        with st.popover("Link", icon=":material/link:", key="link", on_change="rerun"):  # drawn anew: parts change it
             st.write("This address opens the same page with the same choices:")
             address = str(st.context.url or "").split("?")[0]
             st.code(f"{address}{state.link()}", language=None, wrap_lines=True)

@@ -37,6 +37,7 @@ WIDTH = 64
 PAGE = """
 import numpy as np, streamlit as st
 from app.components.alignment_map import alignment_map, courier, payload
+from app.components.block import head_of
 from benchmarks.alignment_speed import planted, random_layout
 
 @st.cache_resource
@@ -51,7 +52,7 @@ alignment_map(block, key="speed", on_pick=lambda v: None, on_no_webgl=lambda: No
               on_lasso=lambda v: st.session_state.__setitem__("rows", items.rows[payload.unpack_ids(v["ids"])]))
 kind = st.radio("Colour", ["modality", "group"])
 colours = payload.colour_by("group", (items.rows % 5).astype(str)) if kind == "group" else None
-courier(payload.style(key="speed", digest=payload.digest_of(block), colouring=colours), key="c",
+courier(payload.style(key="speed", digest=head_of(block)["digest"], colouring=colours), key="c",
         on_wanted=lambda asked: None)
 if len(rows):
     st.dataframe({"row": rows, "title": ["x" * 30] * len(rows)})

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-sync",
 ]
+ANSWER = ".answer[data-drawn]"
 DRAWN = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 SPEC = "QC16,RQ8x4fs"
 SETTINGS = ("width=16", "heads=2", "keep=50", "steps=2", "batch_size=4", "targets_per_life=2", "validation_people=4")
@@ -100,19 +102,46 @@ def settle(page: Page) -> None:
     page.wait_for_selector(DRAWN, timeout=120_000)
 
 
-def what_if_s(page: Page) -> float:
-    """Seconds from a pressed key on a weight's slider to the changed page, median of three."""
+@dataclass
+class Wire:
+    """What went over a page's WebSocket: bytes received, when the last frame went out and when the last came in."""
+
+    received: int = 0
+    sent_at: float = 0.0
+    came_at: float = 0.0
+
+    def watch(self, page: Page) -> None:
+        def sent(frame: str | bytes) -> None:
+            self.sent_at = time.perf_counter()
+
+        def came(frame: str | bytes) -> None:
+            self.received += len(frame)
+            self.came_at = time.perf_counter()
+
+        page.on("websocket", lambda socket: (socket.on("framesent", sent), socket.on("framereceived", came)))
+
+
+def what_if_s(page: Page, wire: Wire) -> tuple[float, float, float]:
+    """Seconds from a pressed key on a weight's slider, medians of seven.
+
+    Returns:
+        to the drawn answer; to the page at rest; the server's part, from the last frame sent to the last received.
+    """
     slider = page.get_by_role("slider", name=re.compile("Text"))
     taken = []
-    for _ in range(3):
-        old = page.url
+    for _ in range(7):
+        old, drawn = page.url, page.locator(ANSWER).get_attribute("data-drawn")
         slider.focus()
         started = time.perf_counter()
         slider.press("ArrowRight")
+        page.locator(f'.answer:not([data-drawn="{drawn}"])').wait_for(timeout=60_000)
+        answered = time.perf_counter()
         page.wait_for_url(lambda url, old=old: url != old, timeout=60_000)
         settle(page)
-        taken.append(time.perf_counter() - started)
-    return sorted(taken)[1]
+        taken.append((answered - started, time.perf_counter() - started, wire.came_at - wire.sent_at))
+        page.wait_for_timeout(300)
+    answer, whole, server = (sorted(values)[3] for values in zip(*taken, strict=True))
+    return answer, whole, server
 
 
 def measure(full: bool) -> list[dict[str, Any]]:
@@ -129,11 +158,6 @@ def measure(full: bool) -> list[dict[str, Any]]:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         try:
             page = browser.new_page()
-            received = [0]
-            page.on(
-                "websocket",
-                lambda ws: ws.on("framereceived", lambda data: received.__setitem__(0, received[0] + len(data))),
-            )
             started = time.perf_counter()
             page.goto(f"{address}/data?dataset=speed")
             page.locator('[data-testid="stMetric"]').first.wait_for(timeout=60_000)
@@ -142,23 +166,23 @@ def measure(full: bool) -> list[dict[str, Any]]:
                 if length < 2_000:
                     continue
                 page = browser.new_page()
-                received[0] = 0
-                page.on(
-                    "websocket",
-                    lambda ws: ws.on("framereceived", lambda data: received.__setitem__(0, received[0] + len(data))),
-                )
+                wire = Wire()
+                wire.watch(page)
                 query = f"dataset=speed&run=speed-run&person=p{person}&spec={SPEC}"
                 started = time.perf_counter()
                 page.goto(f"{address}/retrieval?{query}")
-                page.locator('[data-testid="stMetric"]').first.wait_for(timeout=120_000)
+                page.locator(ANSWER).wait_for(timeout=120_000)
                 settle(page)
                 row("first answer", time.perf_counter() - started, "s", 1.0, length)
-                row("page on the wire", received[0] / 1e6, "MB", 2.0, length)
-                row("what-if", what_if_s(page), "s", 0.3 if length == 2_000 else 1.0, length)
+                row("page on the wire", wire.received / 1e6, "MB", 2.0, length)
+                answer, whole, server = what_if_s(page, wire)
+                row("what-if", whole, "s", 0.3 if length == 2_000 else 0.5, length)
+                row("what-if, answer drawn", answer, "s", 0.3 if length == 2_000 else 0.5, length)
+                row("what-if, server's part", server, "s", 0.06, length)
                 page.wait_for_timeout(1500)
-                before = received[0]
+                before = wire.received
                 page.wait_for_timeout(IDLE_S * 1000)
-                row("idle traffic", float(received[0] - before), f"bytes in {IDLE_S} s", 0.0, length)
+                row("idle traffic", float(wire.received - before), f"bytes in {IDLE_S} s", 0.0, length)
                 page.close()
         finally:
             browser.close()

@@ -23,6 +23,7 @@ import numpy as np  # noqa: E402 - after the root is on the path
 from playwright.sync_api import Page, sync_playwright  # noqa: E402
 
 from app.components.alignment_map import HERE, SCRIPTS, payload  # noqa: E402
+from app.components.block import head_of  # noqa: E402
 from seminar_core.alignment.channel_set import ChannelSet  # noqa: E402
 from seminar_core.alignment.map_facts import worst_aligned  # noqa: E402
 from seminar_core.alignment.projection import Layout, joint_points  # noqa: E402
@@ -84,7 +85,7 @@ def page_of(layout: Layout, worst: int = 10, **style: Any) -> str:
     items = payload.items_of(layout)
     block = payload.pack(layout, items, key="bench", titles=[f"item {n}" for n in range(int(items.rows[-1]) + 1)])
     chosen = worst_aligned(payload.pair_cosines(layout, items)[-1], worst)
-    sent = payload.style(key="bench", digest=payload.digest_of(block), worst=chosen, **style)
+    sent = payload.style(key="bench", digest=head_of(block)["digest"], worst=chosen, **style)
     files = {name: (HERE / name).read_text(encoding="utf-8") for name in (*SCRIPTS, "map.css", "map.html")}
     return PAGE.format(
         css=files["map.css"],

@@ -20,10 +20,10 @@ export default function({ data }) {
 _mount: Callable[..., Any] | None = None
 
 
-def replace_address(query: str) -> None:
+def replace_address(query: str, *, key: str = "address") -> None:
     """Make `query` (starting with `?`, or empty) the address's query string; `turn` makes the browser do it again."""
     global _mount
     if _mount is None:
         _mount = st.components.v2.component("seminar_address", js=JS)
     turn = st.session_state["address_turn"] = st.session_state.get("address_turn", 0) + 1
-    _mount(key="address", data={"query": query, "turn": turn}, height=1)
+    _mount(key=key, data={"query": query, "turn": turn}, height=1)

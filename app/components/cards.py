@@ -7,11 +7,13 @@ shown as text. What comes back is the id of the chosen card.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypedDict
 
 import streamlit as st
 
 NAME = "seminar_cards"
+SCRIPT = Path(__file__).with_name("card.js")
 
 
 class Card(TypedDict, total=False):
@@ -86,12 +88,6 @@ button.card:focus-visible, .row:focus-visible { outline: 3px solid var(--st-prim
 JS = """
 export default function(component) {
   const { data, parentElement, setTriggerValue } = component;
-  const el = (tag, cls, text) => {
-    const node = document.createElement(tag);
-    if (cls) node.className = cls;
-    if (text !== undefined) node.textContent = text;
-    return node;
-  };
   const root = el("div", "groups" + (data.strip ? " strip" : ""));
   root.style.setProperty("--card", data.width);
   for (const group of data.groups) {
@@ -114,30 +110,7 @@ export default function(component) {
       row.setAttribute("role", "group");
       row.setAttribute("aria-label", group.heading || "cards");
     }
-    for (const card of group.cards) {
-      const node = el(card.id === undefined ? "div" : "button",
-        ["card", card.tone || "", card.chosen ? "chosen" : ""].join(" ").trim());
-      if (card.id !== undefined) {
-        node.type = "button";
-        node.dataset.id = card.id;
-        node.setAttribute("aria-pressed", card.chosen ? "true" : "false");
-        node.onclick = () => setTriggerValue("chosen", card.id);
-      }
-      if (card.image) {
-        const image = el("img");
-        image.src = card.image; image.alt = card.title || "picture"; image.loading = "lazy";
-        node.append(image);
-      } else {
-        node.append(el("span", "none", "no picture"));
-      }
-      const words = el("span", "words");
-      words.append(el("span", "title", card.title || "(no title)"));
-      if (card.query) words.append(el("span", "query", "“" + card.query + "”"));
-      for (const line of card.lines || []) words.append(el("span", "line", line));
-      if (card.mark) words.append(el("span", "mark", card.mark));
-      node.append(words);
-      row.append(node);
-    }
+    for (const card of group.cards) row.append(cardNode(card, (id) => setTriggerValue("chosen", id)));
     section.append(row);
     root.append(section);
   }
@@ -177,7 +150,7 @@ def cards(
     """
     global _mount
     if _mount is None:
-        _mount = st.components.v2.component(NAME, css=CSS, js=JS)
+        _mount = st.components.v2.component(NAME, css=CSS, js=SCRIPT.read_text(encoding="utf-8") + JS)
 
     def chosen() -> None:
         value = st.session_state[key].get("chosen")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.components.block import head_of
 from seminar_core.workspace import Workspace
 from tests.tiny_run import make_run
 
@@ -19,8 +21,14 @@ def tiny_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 def station_script(name: str) -> None:
+    import streamlit as st
+
     from app import state, streamlit_app
 
+    if st.session_state.get("asked_by_the_test"):  # as a component's callback does before a run
+        from app.stations.retrieval.answer import took
+
+        took(st.session_state.pop("asked_by_the_test"))
     state.begin()
     try:
         streamlit_app.station(name)
@@ -43,9 +51,37 @@ def open_app(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
 
 
 def words_of(at: AppTest) -> str:
-    """Everything a page says, joined."""
+    """Everything a page says, joined; what the answer of Retrieval says among it."""
     kinds = ("markdown", "caption", "info", "warning", "error", "success", "text", "header", "subheader")
-    return "\n".join(str(element.value) for kind in kinds for element in at.get(kind)).replace("\\", "")
+    words = [str(element.value).replace("\\", "") for kind in kinds for element in at.get(kind)]
+    headline = (answer_of(at) or {}).get("headline")
+    if headline:
+        changed = headline["changed"] or {}
+        words += [headline["says"], headline["facts"], *changed.values()]
+    return "\n".join(words)
+
+
+def answer_of(at: AppTest) -> dict[str, Any] | None:
+    """What the answer's component of Retrieval was given, its arrays left out; None where the page has none."""
+    for element in at.get("bidi_component"):
+        if element.proto.component_name == "seminar_answer":
+            return head_of(element.proto.bytes)
+    return None
+
+
+def numbers_of(at: AppTest) -> dict[str, str]:
+    """The numbers of the answer's headline by label; empty where there is no answer."""
+    headline = (answer_of(at) or {}).get("headline") or {}
+    return {one["label"]: one["value"] for one in headline.get("numbers", ())}
+
+
+def ask_of(at: AppTest, what: str, value: Any, *, gesture: str = "", done: bool = True) -> AppTest:
+    """The page after its answer's component asked for something."""
+    turn = int(answer_of(at)["turn"]) + 1
+    at.session_state["asked_by_the_test"] = {
+        "what": what, "value": value, "gesture": gesture, "done": done, "turn": turn,
+    }  # fmt: skip
+    return at.run()
 
 
 def cards_of(at: AppTest, key: str) -> list[dict]:

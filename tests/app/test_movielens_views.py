@@ -20,7 +20,7 @@ from seminar_core.training.finetune import finetune
 from seminar_core.training.recipe import FinetuneConfig
 from seminar_core.training.settings import load_config
 from seminar_core.workspace import Workspace
-from tests.app.conftest import words_of
+from tests.app.conftest import numbers_of, words_of
 
 SPEC = "PQ4x8"
 SETTINGS = ("width=16", "heads=2", "keep=10", "steps=2", "batch_size=4", "targets_per_life=2", "validation_people=4")
@@ -61,7 +61,7 @@ def test_retrieval_answers_as_the_command_does(open_app, films):
     dataset = open_dataset(films, "movielens")
     item = dataset.item_ids[int(dataset.store.life(dataset.person_row("1")).item[-1])]
     said = retrieve(films, "ml", "1", item, k=10, spec=SPEC, shortlist=0.0)
-    shown = {metric.label: metric.value for metric in at.metric}
+    shown = numbers_of(at)
     assert not at.exception and shown["Recall@K"] == f"{said['recall']:.1%}"
     assert f"{said['visible_events']:,} visible events" in words_of(at)
 
@@ -71,7 +71,7 @@ def test_retrieval_answers_as_the_command_does(open_app, films):
 )
 def test_a_setting_without_meaning_here_is_explained(open_app, films, choices):
     at = open_app(films, "retrieval", **{**HERE, **choices})
-    assert not at.exception and (at.metric or at.error)
+    assert not at.exception and (numbers_of(at) or at.error)
 
 
 def test_alignment_says_the_cards_numbers_and_its_map_can_be_stopped(open_app, films):

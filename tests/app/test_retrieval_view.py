@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from app.components.answer import payload
+from app.components.block import head_of
 from app.stations.retrieval import figures
 from seminar_core.data.opening import open_dataset
 from seminar_core.search.answer import retrieve, verdicts
 from seminar_core.search.study import make_codebooks, open_study
 from seminar_core.workspace import Workspace
-from tests.app.conftest import cards_of, words_of
+from tests.app.conftest import answer_of, ask_of, cards_of, numbers_of, words_of
 from tests.tiny_run import COARSE
 
 HERE = {"dataset": "tiny", "run": "run", "person": "p1", "spec": COARSE, "shortlist": "0", "k": "6"}
@@ -28,14 +30,14 @@ def last_item(workspace: Workspace, person: str = "p1") -> str:
 def test_every_number_is_the_commands(open_app, tiny_workspace):
     at = open_app(tiny_workspace, "retrieval", **HERE)
     said = retrieve(tiny_workspace, "run", "p1", last_item(tiny_workspace), k=6, spec=COARSE, shortlist=0.0)
-    shown = {metric.label: metric.value for metric in at.metric}
+    shown = numbers_of(at)
     assert shown["Recall@K"] == f"{said['recall']:.1%}" and shown["Attention mass"] == f"{said['attention_mass']:.2%}"
     assert shown["Logit, exact"] == f"{said['logit_exact']:+.3f}"
     assert f"{said['visible_events']:,} visible events strictly before event {said['at_event']}" in words_of(at)
     assert said["says"] in words_of(at)
     exact, approx = ({row["event"]: row for row in said[side]} for side in ("exact", "approx"))
     lost, gained, both = exact.keys() - approx.keys(), approx.keys() - exact.keys(), exact.keys() & approx.keys()
-    differ, kept = cards_of(at, "cards_kept_run")
+    differ, kept = answer_of(at)["lists"]["groups"]
     assert f"{len(lost)} lost, {len(gained)} gained" in differ["note"]
     assert {card["id"] for card in differ["cards"]} <= lost | gained
     assert f"showing {min(len(both), 12)} of {len(both)}" in kept["note"]
@@ -56,12 +58,78 @@ def test_the_parts_of_the_score_are_drawn_and_add_up(open_app, tiny_workspace):
 
 def test_a_changed_weight_says_what_it_changed_and_can_be_undone(open_app, tiny_workspace):
     at = open_app(tiny_workspace, "retrieval", **HERE)
-    at.slider(key="weight_T").set_value(1.0).run()
-    assert not at.exception and at.query_params["weights"].split(",")[2] == "1"
-    info = next(i.value for i in at.info).replace("\\", "")
-    assert info.startswith("**weights: the run's own → ") and "left the exact set" in info
+    at = ask_of(at, "weights", [0.1, 0.2, 1.0, 0.3])
+    assert not at.exception and at.query_params["weights"] == "0.1,0.2,1,0.3"
+    changed = answer_of(at)["headline"]["changed"]
+    assert changed["what"] == "weights: the run's own → 0.1, 0.2, 1, 0.3" and "left the exact set" in changed["events"]
     at.button(key="undo").click().run()
+    assert "weights" not in at.query_params and answer_of(at)["dials"]["own"]
+
+
+def test_the_answers_on_the_way_of_a_slider_are_one_step_to_undo(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "retrieval", **HERE)
+    for k, done in ((9, False), (8, False), (4, True)):
+        at = ask_of(at, "k", k, gesture="k-1", done=done)
+        assert answer_of(at)["dials"]["k"] == k
+        assert answer_of(at)["headline"]["changed"]["what"] == f"K: 6 → {k}"
+    at = ask_of(at, "k", 5, gesture="k-2")
+    assert answer_of(at)["headline"]["changed"]["what"] == "K: 4 → 5"
+    for k in ("4", "6"):
+        at.button(key="undo").click().run()
+        assert at.query_params["k"] == k
+    at.button(key="undo").click().run()
+    assert at.toast[0].value == "There is no change to take back."
+
+
+def test_the_answer_is_told_which_question_it_answers_and_what_is_asked_is_checked(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "retrieval", **HERE)
+    at = ask_of(at, "k", 10**9)
+    assert answer_of(at)["turn"] == 1 and at.query_params["k"] == "1000"
+    at = ask_of(at, "weights", [7, -1, 0.25, 0.5])
+    assert answer_of(at)["turn"] == 2 and at.query_params["weights"] == "1,0,0.25,0.5"
+    at = ask_of(at, "weights", [])
     assert "weights" not in at.query_params
+    at = ask_of(at, "event", "3")
+    assert at.query_params["event"] == "3" and answer_of(at)["lanes"]["chosen"] == [3]
+
+
+def test_a_larger_k_than_the_page_shows_is_told(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "retrieval", **{**HERE, "k": "1000000"})
+    assert not at.exception and "K is at most 1,000 per head on this page, not 1,000,000" in words_of(at)
+
+
+def test_weights_that_leave_nothing_keep_the_sliders_on_the_page(open_app, tiny_workspace):
+    at = ask_of(open_app(tiny_workspace, "retrieval", **HERE), "weights", [0, 0, 0, 0])
+    assert any("zero" in error.value for error in at.error)
+    shown = answer_of(at)
+    assert shown["headline"] is None and [one["value"] for one in shown["dials"]["weights"]] == [0, 0, 0, 0]
+    at = ask_of(at, "weights", [0, 0, 1, 0])
+    assert not at.error and numbers_of(at)
+
+
+def test_a_picture_travels_once_unless_the_browser_asks_again(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "retrieval", **HERE)
+    first = answer_of(at)
+    wanted = {card["picture"] for group in first["lists"]["groups"] for card in group["cards"] if "picture" in card}
+    assert wanted and set(first["pictures"]) == wanted
+    assert all(image.startswith("data:image/webp;base64,") for image in first["pictures"].values())
+    at = ask_of(at, "k", 7)
+    again = answer_of(at)
+    shown = {card["picture"] for group in again["lists"]["groups"] for card in group["cards"] if "picture" in card}
+    assert shown & wanted and set(again["pictures"]) == shown - wanted
+    lost = sorted(shown)[0]
+    assert answer_of(ask_of(at, "pictures", [lost]))["pictures"] == {
+        lost: {**first["pictures"], **again["pictures"]}[lost]
+    }
+
+
+def test_a_marked_period_is_left_out_in_seconds_of_the_shown_zone(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "retrieval", **HERE, zone="Asia/Tokyo")
+    low, high = answer_of(at)["lanes"]["span"]
+    at = ask_of(at, "period", [low, (low + high) / 2])
+    assert int(at.query_params["hide_from_s"]) == low / 1000 - 9 * 3600
+    assert int(at.query_params["hide_to_s"]) == (low + high) // 2000 - 9 * 3600
+    assert any(warning.value.startswith("Left out:") for warning in at.warning)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +156,7 @@ def test_every_setting_opens_from_a_link(open_app, tiny_workspace, choices):
 
 def test_without_a_person_the_example_person_is_shown_and_named(open_app, tiny_workspace):
     at = open_app(tiny_workspace, "retrieval", dataset="tiny", run="run", spec=COARSE)
-    assert "showing the example person" in words_of(at) and at.metric
+    assert "showing the example person" in words_of(at) and numbers_of(at)
 
 
 @pytest.mark.parametrize(
@@ -169,24 +237,24 @@ def charts_of(at) -> int:
 
 
 @pytest.mark.parametrize(("figure", "says"), [("rank_shift", "ranks by attention weight"), ("scores", "a lasso")])
-def test_only_the_chosen_figure_is_drawn(open_app, tiny_workspace, figure, says):
+def test_a_further_figure_is_drawn_when_it_is_asked_for(open_app, tiny_workspace, figure, says):
     at = open_app(tiny_workspace, "retrieval", **HERE)
-    assert charts_of(at) == 1 and "First-stage hits above" in words_of(at)
+    assert charts_of(at) == 0 and "First-stage hits above" in answer_of(at)["lanes"]["says"]
     at = open_app(tiny_workspace, "retrieval", **HERE, figure=figure)
-    assert charts_of(at) == 1 and says in words_of(at) and "First-stage hits above" not in words_of(at)
+    assert charts_of(at) == 1 and says in words_of(at)
 
 
 def test_a_chosen_event_comes_with_its_two_figures_and_another_on_request(open_app, tiny_workspace):
     at = open_app(tiny_workspace, "retrieval", **HERE)
     assert "nothing chosen: showing the" in words_of(at) and "Code: " in words_of(at)
     toggle = next(t for t in at.toggle if t.label.startswith("Figures"))
-    assert charts_of(toggle.set_value(True).run()) == 3
-    assert charts_of(open_app(tiny_workspace, "retrieval", **HERE, event="2,3")) == 5
+    assert charts_of(toggle.set_value(True).run()) == 2
+    assert charts_of(open_app(tiny_workspace, "retrieval", **HERE, event="2,3")) == 4
 
 
 def test_an_unknown_figure_in_a_link_shows_the_timeline(open_app, tiny_workspace):
     at = open_app(tiny_workspace, "retrieval", **HERE, figure="pie")
-    assert not at.exception and "First-stage hits above" in words_of(at)
+    assert not at.exception and charts_of(at) == 0 and "First-stage hits above" in answer_of(at)["lanes"]["says"]
 
 
 def test_another_target_stands_beside_the_first_and_can_take_its_place(open_app, tiny_workspace):
@@ -214,7 +282,7 @@ def test_another_run_stands_beside_the_first(open_app, tiny_workspace, tmp_path)
 
 def test_an_unknown_second_target_is_explained_and_the_page_goes_on(open_app, tiny_workspace):
     at = open_app(tiny_workspace, "retrieval", **HERE, item_b="i999")
-    assert not at.exception and "item 'i999' is not known" in words_of(at) and charts_of(at) == 1
+    assert not at.exception and "item 'i999' is not known" in words_of(at) and numbers_of(at)
 
 
 def test_asking_for_the_true_next_item_lets_a_chosen_one_go(open_app, tiny_workspace):
@@ -232,13 +300,13 @@ def test_what_was_wrong_with_the_setting_before_is_not_said_of_the_present_one(o
     moment.set_value("900").run()
     assert any("is no event of person" in error.value.replace("\\", "") for error in at.error)
     next(field for field in at.text_input if field.label == "seen from event").set_value("5").run()
-    assert not at.error and at.metric
+    assert not at.error and numbers_of(at)
 
 
 def test_a_left_out_period_is_told_in_dates(open_app, tiny_workspace):
     at = open_app(tiny_workspace, "retrieval", **HERE, hide_from_s="1", hide_to_s="1700000000")
     at.button(key="put_back").click().run()
-    said = next(info.value for info in at.info).replace("\\", "")
+    said = answer_of(at)["headline"]["changed"]["what"]
     assert "left out from: 1970-01-01 00:00 → none; left out to: 2023-11-14 22:13 → none" in said
 
 
@@ -246,18 +314,20 @@ def test_a_period_that_leaves_nothing_can_be_put_back(open_app, tiny_workspace):
     at = open_app(tiny_workspace, "retrieval", **HERE, hide_from_s="1")
     assert "outside the left-out period" in words_of(at)
     at.button(key="put_back").click().run()
-    assert at.metric and "hide_from_s" not in at.query_params
+    assert numbers_of(at) and "hide_from_s" not in at.query_params
 
 
-def test_a_masked_channel_has_no_share_of_the_weights(open_app, tiny_workspace):
+def test_masked_channels_are_told_to_the_sliders_and_may_not_be_all(open_app, tiny_workspace):
     at = open_app(tiny_workspace, "retrieval", **HERE, mask="Q,I", weights="0.5,0.3,0.1,0.1")
-    labels = {slider.key: slider.label for slider in at.slider}
-    assert labels["weight_Q"] == "Query · masked" and labels["weight_I"] == "Image · masked"
-    assert labels["weight_A"] == "Attribute · 75%" and labels["weight_T"] == "Text · 25%"
+    dials = answer_of(at)["dials"]
+    assert dials["masked"] == ["Q", "I"] and not dials["own"]
+    assert [(one["name"], one["value"]) for one in dials["weights"]] == [
+        ("Query", 0.5), ("Attribute", 0.3), ("Text", 0.1), ("Image", 0.1),
+    ]  # fmt: skip
     at = open_app(tiny_workspace, "retrieval", **HERE, mask="Q,A,T,I")
     assert any("not masked" in error.value for error in at.error)
     next(button for button in at.button if button.label == "Back to the default settings").click().run()
-    assert at.metric and "mask" not in at.query_params
+    assert numbers_of(at) and "mask" not in at.query_params
 
 
 def test_without_any_run_retrieval_does_not_ask_to_choose_one(open_app, tiny_workspace, tmp_path):
@@ -288,11 +358,15 @@ def test_no_loss_at_all_lies_at_the_foot_of_its_axis():
     assert -0.0005 < low < 0 < high < 0.01
 
 
-def test_small_weights_have_ticks_that_differ():
-    row = {"event": 1, "verdict": "kept", "weight_exact": 0.0275, "weight_approx": 0.02}
-    when = pd.Series([pd.Timestamp("2024-01-01")])
-    labels = figures.lanes(pd.DataFrame([row]), when, (when[0], when[0])).layout.yaxis.ticktext
-    assert labels[:5] == ("0.028", "0.014", "0", "0.014", "0.028")
+def test_the_lanes_get_the_kept_events_in_the_order_of_time_with_each_title_once():
+    table = verdicts(rows([5, 3], [0.7, 0.3]), rows([5, 9], [0.6, 0.4], near=True), {3: 0.1})
+    titles, arrays = payload.marks(table, np.array([30.0, 10.0, 20.0]), ["a lamp", "", "a lamp"])
+    assert arrays["event"].tolist() == [3, 9, 5] and arrays["time"].tolist() == [10, 20, 30]
+    assert [payload.VERDICTS[code] for code in arrays["verdict"]] == ["lost", "gained", "kept"]
+    assert [titles[at] for at in arrays["title"]] == ["", "a lamp", "a lamp"] and len(titles) == 2
+    assert arrays["exact"].tolist() == pytest.approx([0.3, 0, 0.7])
+    block = payload.pack(key="k", turn=3, dials={}, headline=None, arrays=arrays)
+    assert {one["name"]: one["length"] for one in head_of(block)["buffers"]} == dict.fromkeys(arrays, 3)
 
 
 @pytest.mark.parametrize("blocks", [0, 1, 4, 32])

@@ -10,7 +10,7 @@ import pytest
 from seminar_core.data.opening import open_dataset
 from seminar_core.jobs import control as jobs
 from seminar_core.workspace import Workspace
-from tests.app.conftest import cards_of, words_of
+from tests.app.conftest import cards_of, numbers_of, words_of
 from tests.tiny import make_dataset
 from tests.tiny_run import COARSE, SPEC
 
@@ -72,10 +72,10 @@ def test_stale_codebooks_do_not_touch_the_stations_that_need_none(open_app, stal
 
 def test_stale_codebooks_of_another_specification_are_told_in_the_budget_alone(open_app, stale):
     at = open_app(stale, "retrieval", **{**HERE, "spec": SPEC})
-    assert not at.error and at.metric
+    assert not at.error and numbers_of(at)
     at.session_state["budget"] = True
     at = at.run()
-    assert not at.exception and at.metric and len(at.error) == 1 and "the run now has" in words_of(at)
+    assert not at.exception and numbers_of(at) and len(at.error) == 1 and "the run now has" in words_of(at)
     assert "train_codebooks" not in {button.key for button in at.button}  # it would train the wrong ones
 
 
@@ -146,7 +146,7 @@ def test_a_run_of_another_data_set_is_refused_by_name(open_app, two, station, ch
 
 def test_a_second_run_of_another_data_set_is_refused_and_the_page_goes_on(open_app, two):
     at = open_app(two, "retrieval", **HERE, run_b="foreign")
-    assert not at.exception and at.metric
+    assert not at.exception and numbers_of(at)
     assert "among the runs of data set 'tiny', run 'foreign' is not known; known: psu, run" in words_of(at)
 
 
@@ -171,7 +171,7 @@ def test_a_target_without_text_or_picture_says_that_they_are_masked(open_app, ti
     for what, row in bare_rows.items():
         at = open_app(tiny_workspace, "retrieval", **HERE, item=dataset.item_ids[row])
         (card,) = cards_of(at, "target_card")[0]["cards"]
-        assert not at.exception and at.metric and f"without {what}: masked" in card["lines"]
+        assert not at.exception and numbers_of(at) and f"without {what}: masked" in card["lines"]
 
 
 def test_a_target_without_text_and_picture_in_a_life_without_a_past_offers_the_end_of_the_life(
@@ -185,11 +185,11 @@ def test_a_target_without_text_and_picture_in_a_life_without_a_past_offers_the_e
     (card,) = cards_of(at, "target_card")[0]["cards"]
     assert "without text and picture: masked" in card["lines"] and "there is nothing to retrieve" in words_of(at)
     at = at.button(key="look_end").click().run()
-    assert not at.exception and at.query_params["at"] == "end" and at.metric
+    assert not at.exception and at.query_params["at"] == "end" and numbers_of(at)
 
 
 def test_a_link_from_an_older_version_shows_what_it_can_on_the_page_of_retrieval(open_app, tiny_workspace):
     at = open_app(tiny_workspace, "retrieval", **HERE, v="0", colour_by="x")
     words = words_of(at)
     assert "another version of the app" in words and "“colour_by” is not known here" in words
-    assert not at.exception and at.metric and at.query_params["person"] == "p1"
+    assert not at.exception and numbers_of(at) and at.query_params["person"] == "p1"

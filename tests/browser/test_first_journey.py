@@ -23,10 +23,8 @@ def made(app_workspace: Path) -> None:
 
 
 def metric(page, label: str) -> str:
-    """What a metric shows."""
-    return (
-        page.locator('[data-testid="stMetric"]', has_text=label).locator('[data-testid="stMetricValue"]').inner_text()
-    )
+    """A number of the answer's headline."""
+    return page.locator(f'.numbers [data-label="{label}"] dd').first.inner_text()
 
 
 def test_the_bare_address_opens_home_and_a_path_any_station(open_page: Callable, app_url: str, made: None):

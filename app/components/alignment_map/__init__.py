@@ -15,7 +15,7 @@ from typing import Any
 import streamlit as st
 
 HERE = Path(__file__).parent
-SCRIPTS = ("wire.js", "scene.js", "density.js", "view.js", "map.js", "ink.js", "input.js")
+SCRIPTS = ("../block.js", "wire.js", "scene.js", "density.js", "view.js", "map.js", "ink.js", "input.js")
 
 
 def _read(*names: str) -> str:
@@ -25,7 +25,10 @@ def _read(*names: str) -> str:
 @cache
 def _components() -> tuple[Callable[..., Any], Callable[..., Any]]:
     drawn = st.components.v2.component(
-        "seminar_alignment_map", html=_read("map.html"), css=_read("map.css"), js=_read(*SCRIPTS)
+        "seminar_alignment_map",
+        html=_read("map.html"),
+        css=_read("map.css"),
+        js=_read(*SCRIPTS),
     )
     return drawn, st.components.v2.component("seminar_alignment_courier", js=_read("courier.js"))
 

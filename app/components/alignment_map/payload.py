@@ -1,14 +1,11 @@
 """What the alignment map gets over the wire: float32 coordinates, one presence byte per item, uint8 cosines.
 
-Pure arrays -> bytes; no Streamlit. 100,000 points of 25,000 items cost about 1 MB without titles. The layout of the
-block is read by wire.js: uint32 length of the header, header (JSON), arrays.
+Pure arrays -> bytes; no Streamlit. 100,000 points of 25,000 items cost about 1 MB without titles.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -17,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from app import palette
+from app.components import block
 from seminar_core.alignment.map_facts import centroid_gaps
 from seminar_core.alignment.projection import Layout
 from seminar_core.contracts import CHANNEL_NAMES, CHANNELS
@@ -118,26 +116,7 @@ def pack(
         "height": height,
         "titles": [titles[row] or "" for row in items.rows] if n <= MOST_TITLES else None,
     }
-    return _block(head, arrays)
-
-
-_CODES = {"float32": "f4", "uint8": "u1", "int32": "i4"}
-
-
-def _block(head: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
-    body, buffers = b"", []
-    for name, array in arrays.items():
-        buffers.append({"name": name, "dtype": _CODES[str(array.dtype)], "start": len(body), "length": array.size})
-        body += np.ascontiguousarray(array).tobytes()
-    digest = hashlib.sha256(json.dumps(head).encode() + body).hexdigest()[:16]
-    text = json.dumps({**head, "digest": digest, "buffers": buffers}, ensure_ascii=False).encode()
-    return len(text).to_bytes(4, "little") + text + body
-
-
-def digest_of(block: bytes) -> str:
-    """The digest that a block carries, and that comes back with every selection made on it."""
-    size = int.from_bytes(block[:4], "little")
-    return str(json.loads(block[4 : 4 + size])["digest"])
+    return block.pack(head, arrays)
 
 
 def pack_ids(ids: np.ndarray) -> str:

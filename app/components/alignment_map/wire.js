@@ -1,19 +1,5 @@
-// What comes over the wire: one header in JSON, then typed arrays. Points are not sent as (item, channel) pairs but as one
-// presence byte per item, from which both are rebuilt here.
-
-const ARRAYS = { f4: Float32Array, u1: Uint8Array, i4: Int32Array };
-
-function unpack(bytes) {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const body = 4 + view.getUint32(0, true);
-  const head = JSON.parse(new TextDecoder().decode(bytes.subarray(4, body)));
-  const arrays = {};
-  for (const { name, dtype, start, length } of head.buffers) {
-    const kind = ARRAYS[dtype];
-    arrays[name] = new kind(bytes.slice(body + start, body + start + length * kind.BYTES_PER_ELEMENT).buffer);
-  }
-  return { head, arrays };
-}
+// What comes over the wire (`../block.js`). Points are not sent as (item, channel) pairs but as one presence byte per item,
+// from which both are rebuilt here.
 
 const fromBase64 = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 

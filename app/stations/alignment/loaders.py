@@ -14,6 +14,7 @@ import streamlit as st
 
 from app import loaders
 from app.components.alignment_map import payload
+from app.components.block import head_of
 from seminar_core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def _block(
     items = payload.items_of(_layout)
     titles = stage_vectors(run, names[-1]).dataset.titles
     block = payload.pack(_layout, items, key=MAP_KEY, titles=titles, film=film)
-    return block, payload.digest_of(block), items
+    return block, str(head_of(block)["digest"]), items
 
 
 def block(run: str, names: tuple[str, ...], layout: Layout, *, film: bool) -> tuple[bytes, str, payload.MapItems]:

@@ -22,6 +22,7 @@ from seminar_core.retrieval.spec import KNOWN, parse
 from seminar_core.search.targets import next_item
 from seminar_core.search.trace import METHODS, Question
 
+MOST_K = 1_000
 WAYS = ("True next item", "Find an item", "Model's top 20")
 SETTINGS = {
     "k": "K",
@@ -37,6 +38,9 @@ SETTINGS = {
     "item": "target",
     "at": "seen from",
 }
+SETTINGS_INSIDE = tuple(
+    name for name in SETTINGS if name not in ("query", "item", "at")
+)  # of the answer, not the target
 
 
 def only_run(name: str) -> str:
@@ -144,50 +148,48 @@ def target_card(name: str, row: int, *, own: bool) -> None:
 
 
 def what_if(run: str, question: Question) -> Question:
-    """The settings, each in the URL; returns the question with them."""
+    """The settings beside K and weights, which the answer itself holds; returns the question with all of them."""
     study = loaders.study(run)
     own_k = int(study.run.config.model.keep)
-    with st.expander("What if …", expanded=True, icon=":material/tune:", key="what_if"):
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            st.number_input("K per head", 1, 1000, width=110, **state.bound("k"))
-            names = list(dict.fromkeys([*spec_names(run), *KNOWN]))
-            if state.get("spec") not in names:
-                names.append(state.get("spec"))
-            trained = set(spec_names(run))
-            st.selectbox(
-                "Specification",
-                names,
-                format_func=lambda spec: (
-                    spec if spec in trained or not needs_training(spec) else f"{spec} (not trained)"
-                ),
-                width=230,
-                **state.bound("spec", options=names),
-            )
-            st.number_input(
-                "Shortlist x K", 0, 64, width=110, help="0 = the scan alone decides", **state.bound("shortlist")
-            )
-            st.selectbox(
-                "First stage",
-                METHODS,
-                format_func=lambda m: {"pq": "PQ (the specification)", "exact": "exact"}.get(m, m),
-                width=200,
-                **bound_method(),
-            )
-            heads = ["", *map(str, range(study.heads))]
-            st.selectbox(
-                "Head", heads, format_func=lambda h: h or "all", width=90, **state.bound("head", options=heads)
-            )
-            st.pills(
-                "Masked",
-                CHANNELS,
-                selection_mode="multi",
-                format_func=CHANNEL_NAMES.__getitem__,
-                **state.bound("mask", options=CHANNELS),
-            )
-        weights(study)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="what_if"):
+        names = list(dict.fromkeys([*spec_names(run), *KNOWN]))
+        if state.get("spec") not in names:
+            names.append(state.get("spec"))
+        trained = set(spec_names(run))
+        st.selectbox(
+            "Specification",
+            names,
+            format_func=lambda spec: spec if spec in trained or not needs_training(spec) else f"{spec} (not trained)",
+            width=230,
+            **state.bound("spec", options=names),
+        )
+        st.number_input(
+            "Shortlist x K", 0, 64, width=110, help="0 = the scan alone decides", **state.bound("shortlist")
+        )
+        st.selectbox(
+            "First stage",
+            METHODS,
+            format_func=lambda m: {"pq": "PQ (the specification)", "exact": "exact"}.get(m, m),
+            width=200,
+            **bound_method(),
+        )
+        heads = ["", *map(str, range(study.heads))]
+        st.selectbox("Head", heads, format_func=lambda h: h or "all", width=90, **state.bound("head", options=heads))
+        st.pills(
+            "Masked",
+            CHANNELS,
+            selection_mode="multi",
+            format_func=CHANNEL_NAMES.__getitem__,
+            **state.bound("mask", options=CHANNELS),
+        )
+    k = state.get("k") or own_k
+    if k > MOST_K:
+        widgets.trust_line(
+            f"K is at most {MOST_K:,} per head on this page, not {k:,}; the command retrieve takes any K"
+        )
     return replace(
         question,
-        k=state.get("k") or own_k,
+        k=min(k, MOST_K),
         spec=state.get("spec"),
         shortlist=float(state.get("shortlist")),
         weights=state.get("weights") or None,
@@ -208,38 +210,6 @@ def bound_method() -> dict[str, Any]:
         state.put(method="" if method == "pq" else method)
 
     return {"key": "w_method", "on_change": changed}
-
-
-def weights(study: Any) -> None:
-    """Four sliders that start at the run's own weights."""
-    own = study.own_weights()
-    used = state.get("weights") or tuple(float(w) for w in own)
-    masked = state.get("mask")
-    total = sum(w for c, w in zip(CHANNELS, used, strict=True) if c not in masked) or 1.0
-
-    def changed() -> None:
-        state.put(weights=tuple(round(float(st.session_state[f"weight_{c}"]), 2) for c in CHANNELS))
-
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        for channel, value in zip(CHANNELS, used, strict=True):
-            st.session_state[f"weight_{channel}"] = float(np.clip(round(value, 2), 0, 1))
-            st.slider(
-                f"{CHANNEL_NAMES[channel].capitalize()} · {'masked' if channel in masked else f'{value / total:.0%}'}",
-                0.0,
-                1.0,
-                step=0.01,
-                key=f"weight_{channel}",
-                on_change=changed,
-                width=180,
-                help=f"the run's own weight is {own[CHANNELS.index(channel)]:.2f}; weights are divided by their sum",
-            )
-        st.button(
-            "The run's own weights",
-            key="own_weights",
-            disabled=not state.get("weights"),
-            on_click=state.put,
-            kwargs={"weights": ()},
-        )
 
 
 def spec_names(run: str) -> list[str]:

@@ -7,7 +7,6 @@ weights. Points carry the event's position as `customdata`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -98,62 +97,6 @@ def scores(table: pd.DataFrame) -> go.Figure:
             hovertemplate="event %{customdata}<br>exact %{x:.3f}, approximate %{y:.3f}<extra>" + verdict + "</extra>",
         )
     return frame(figure, height=420, x="exact score (largest over heads)", y="approximate score")
-
-
-def lanes(
-    table: pd.DataFrame, time: pd.Series, span: tuple[pd.Timestamp, pd.Timestamp], *, zone: str = "UTC"
-) -> go.Figure:
-    """The life's timeline in two lanes: first-stage hits, and second-stage weights (exact up, approximate down).
-
-    Args:
-        table: `Answered.verdicts`.
-        time: time of each row of `table`.
-        span: first and last time of the visible life.
-        zone: time zone of `time`.
-    """
-    if table.empty:
-        return empty("Nothing was kept.")
-    figure = go.Figure()
-    for verdict, (colour, symbol, _) in VERDICTS.items():
-        chosen = (table.verdict == verdict).to_numpy()
-        if chosen.any():
-            figure.add_scatter(
-                x=time[chosen],
-                y=np.full(chosen.sum(), 1.35),
-                mode="markers",
-                name=f"{verdict} ({chosen.sum()})",
-                marker={"color": colour, "symbol": symbol, "size": 9, "opacity": 0.8},
-                customdata=table.event[chosen].to_numpy(np.int32),
-                hovertemplate="event %{customdata}<br>%{x|%Y-%m-%d %H:%M}<extra>" + verdict + "</extra>",
-            )
-    top = max(float(table[["weight_exact", "weight_approx"]].max().max()), 1e-9)
-    for column, sign, colour, dash in (("weight_exact", 1, SKY, "solid"), ("weight_approx", -1, ORANGE, "dot")):
-        x: list[Any] = [v for t in time for v in (t, t, None)]
-        y: list[float | None] = [v for w in table[column] for v in (0.0, sign * float(w) / top, None)]
-        figure.add_scatter(
-            x=x,
-            y=y,
-            mode="lines",
-            name=f"{'exact' if sign > 0 else 'approximate'} weight",
-            line={"color": colour, "width": 2, "dash": dash},
-            hoverinfo="skip",
-        )
-    frame(figure, height=320, x=f"time ({zone})")
-    # fixed margins: finding them out costs the browser a second layout at every change of a weight
-    figure.update_layout(margin={"l": 84, "b": 44})
-    figure.update_xaxes(range=list(span), automargin=False)
-    ticks = [-1, -0.5, 0, 0.5, 1, 1.35]
-    labels = [f"{abs(v) * top:.2g}" for v in ticks[:-1]] + ["first stage"]
-    figure.update_yaxes(
-        tickvals=ticks,
-        ticktext=labels,
-        range=[-1.15, 1.6],
-        fixedrange=True,
-        title="weight",
-        zeroline=True,
-        automargin=False,
-    )
-    return figure
 
 
 def contributions(matrix: np.ndarray, channels: Sequence[str], names: dict[str, str]) -> go.Figure:

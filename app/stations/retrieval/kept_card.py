@@ -19,8 +19,8 @@ METRICS = (
 )
 
 
-def card(name: str, found: Trace, row: dict[str, Any], verdict: dict[int, str]) -> Card:
-    """One kept event."""
+def card(name: str, found: Trace, row: dict[str, Any], verdict: dict[int, str], *, image: bool = True) -> Card:
+    """One kept event, with its picture where `image` is asked for."""
     dataset = loaders.dataset(name)
     life = dataset.store.life(found.moment.person_row)
     event = int(row["event"])
@@ -31,7 +31,7 @@ def card(name: str, found: Trace, row: dict[str, Any], verdict: dict[int, str]) 
         "id": str(event),
         "title": dataset.titles[item] or "(no title)",
         "query": dataset.query_texts[query],
-        "image": loaders.picture(name, item),
+        "image": loaders.picture(name, item) if image else "",
         "lines": [
             f"rank {row['rank']} · weight {row['weight']:.4f} · score {row['score']:.3f}",
             f"{days:,.1f} days ago · event {event} · {heads(row['heads'])}",
