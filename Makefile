@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: setup app test fuzz test-slow test-faults test-slurm check bench bench-quick bench-load screens docs
+.PHONY: setup app test fuzz test-slow test-faults test-slurm check bench bench-quick bench-load screens figures docs
 
 setup: $(VENV)/.installed
 
@@ -59,6 +59,10 @@ bench-load: setup
 screens: setup
 	$(BIN)/python docs/screens/take_screens.py
 
+figures: setup
+	$(BIN)/python docs/figures/make.py
+
 docs: setup
+	$(BIN)/python docs/site/write.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict -f docs/site/mkdocs.yml
 	@echo "written: site/index.html"

@@ -26,7 +26,7 @@ if __name__ == "streamlit_app":  # the server imports this file by its bare name
     from seminar_core.data.versions import remove_released
     from seminar_core.workspace import default_workspace
 
-    keep_files_private()
+    keep_files_private(default_workspace())
     make_private(default_workspace())
     remove_leftovers(default_workspace())
     remove_released(default_workspace())

@@ -8,7 +8,9 @@ app answers with who is signed in.
 from __future__ import annotations
 
 import getpass
+import logging
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -18,6 +20,8 @@ from pathlib import Path
 from .errors import NotAllowedError, SeminarError
 from .files import HeldDirectory, append_line
 from .workspace import Workspace
+
+log = logging.getLogger(__name__)
 
 OPERATOR, VIEWER, NOBODY = "operator", "viewer", "nobody"
 READ_ONLY = "SEMINAR_READ_ONLY"
@@ -126,13 +130,32 @@ def write_line(workspace: Workspace, line: dict[str, str]) -> None:
 
 
 def make_private(workspace: Workspace) -> None:
-    """Make the workspace's directory, and keep it to its owner (0700)."""
-    workspace.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    facts = workspace.root.stat()
-    if facts.st_uid == os.getuid() and facts.st_mode & 0o077:
-        workspace.root.chmod(0o700)
+    """Make the workspace's directory where there is none, for its owner alone (0700).
+
+    One that exists keeps its mode: a team may share it by its group. Where it is open to others, the log says so, once.
+    """
+    try:
+        workspace.root.mkdir(mode=0o700, parents=True)
+    except FileExistsError:
+        if (open_to := who_else(workspace)) and workspace.root not in _TOLD:
+            _TOLD.add(workspace.root)
+            log.warning("the workspace %s is open to %s; it keeps its mode", workspace.root, open_to)
 
 
-def keep_files_private() -> None:
-    """What this process makes from now on is its owner's alone: directories 0700, files 0600."""
-    os.umask(0o077)
+_TOLD: set[Path] = set()
+
+
+def who_else(workspace: Workspace) -> str:
+    """Who besides its owner may look into an existing workspace, in words; empty where nobody may."""
+    mode = stat.S_IMODE(workspace.root.stat().st_mode)
+    kinds = [kind for kind, bits in (("its group", 0o070), ("everyone on this machine", 0o007)) if mode & bits]
+    return f"{' and '.join(kinds)} (mode {mode:04o})" if kinds else ""
+
+
+def keep_files_private(workspace: Workspace | None = None) -> None:
+    """What this process makes from now on is its owner's alone: directories 0700, files 0600.
+
+    In a workspace that its group may write to, which nobody gets by accident, it is also the group's: 0770 and 0660.
+    """
+    shared = workspace is not None and workspace.root.is_dir() and workspace.root.stat().st_mode & stat.S_IWGRP
+    os.umask(0o007 if shared else 0o077)

@@ -1,4 +1,4 @@
-"""Take the screenshots of Home and the five stations from the running app: `make screens`.
+"""Take the screenshots of every station from the running app: `make screens`; words choose stations (`... stories`).
 
 Serves the app over the workspace (`$SEMINAR_WORKSPACE`, else ./workspace) with the run that comes with the sample;
 `$SCREENS_QUERY` asks for another. Training is more to look at with a background job in the workspace.
@@ -19,7 +19,7 @@ from playwright.sync_api import sync_playwright  # noqa: E402 - after the root i
 
 from tests.browser.served_app import CHROMIUM, FLAGS, serve, settled  # noqa: E402 - the same
 
-STATIONS = ("home", "data", "life", "alignment", "retrieval", "training")
+STATIONS = ("home", "data", "life", "alignment", "retrieval", "training", "stories")
 WIDTHS = {1280: 1600, 390: 1600}
 
 
@@ -37,7 +37,7 @@ def main() -> None:
                     page = browser.new_context(
                         viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
                     ).new_page()
-                    for station in STATIONS:
+                    for station in sys.argv[1:] or STATIONS:
                         page.goto(f"{address}/{'' if station == 'home' else station}?{query}")
                         settled(page, 180)
                         page.wait_for_timeout(4000)

@@ -15,9 +15,14 @@ def encode(
     dataset: Annotated[str, typer.Option("--dataset", help="Name of a data set; `datasets` lists them.")],
     text: Annotated[
         str,
-        typer.Option("--text", help="tfidf-svd-256, hashing-256, given:FILE, sentence-transformers:PATH or clip:PATH."),
+        typer.Option(
+            "--text",
+            help="tfidf-svd-256, hashing-256, minilm, wordllama, given:FILE, sentence-transformers:PATH or clip:PATH.",
+        ),
     ] = "tfidf-svd-256",
-    image: Annotated[str, typer.Option("--image", help="histogram, given:FILE or clip:PATH.")] = "histogram",
+    image: Annotated[
+        str, typer.Option("--image", help="histogram, efficientnet-lite0, given:FILE or clip:PATH.")
+    ] = "histogram",
 ) -> dict[str, Any]:
     """Compute the frozen text and image vectors of a data set."""
     from ..data.opening import open_dataset

@@ -70,7 +70,7 @@ def prepare(job: Path) -> None:
     """Work on behalf of who asked for the job, and hold what it reads: the version of its data set that is current now,
     or the upload that it is to import. Both stay also while the job waits for its device.
     """
-    keep_files_private()
+    keep_files_private(Workspace(job.absolute().parents[1]))
     with contextlib.suppress(SeminarError, TypeError):  # what is wrong is told by the job itself
         spec = read_spec(job)
         os.environ[USER] = spec.who

@@ -62,7 +62,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help=__doc__.splitlines()[0] if __doc__ else None,
+    help="SEMINAR Explorer on the command line. Every command takes --json and --workspace DIR.",
 )
 
 
@@ -130,6 +130,7 @@ def command(
         @functools.wraps(function)
         def run_command(*, workspace: str | None = None, as_json: bool = False, **arguments: Any) -> None:
             where: Workspace = default_workspace(workspace)
+            keep_files_private(where)
             try:
                 answer = function(where, **arguments)
             except SeminarError as error:
@@ -153,7 +154,9 @@ def command(
                     show(plain(answer))
 
         run_command.__signature__ = inspect.Signature(own + extra)  # type: ignore[attr-defined]
-        group.command(name, context_settings={"ignore_unknown_options": True} if passes_words_on else None)(run_command)
+        about = (inspect.getdoc(function) or "").partition("\n\n")[0]  # what it raises is for readers of the code
+        settings = {"ignore_unknown_options": True} if passes_words_on else None
+        group.command(name, help=about, context_settings=settings)(run_command)
         return run_command
 
     return register

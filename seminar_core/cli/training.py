@@ -60,7 +60,7 @@ def pretrain(
     overwrite: OverwriteOption = False,
     resume: ResumeOption = False,
 ) -> dict[str, Any]:
-    """Train a Pretraining Search Unit: next pair, alignment, relevance."""
+    """Train a Pretraining Search Unit: neighbours, alignment, relevance."""
     from ..training.pretrain import pretrain as train
     from ..training.recipe import PretrainConfig
     from ..training.session import Orders

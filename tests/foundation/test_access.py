@@ -94,11 +94,37 @@ def test_more_jobs_or_processes_than_the_limit_are_refused_with_the_number(works
         control.start(workspace, words)
 
 
-def test_what_a_command_makes_is_its_owners_alone(workspace, source):
-    workspace.root.mkdir(mode=0o755)
+def made_by_an_import(workspace, source) -> str:
+    """Import in a process of its own; what it said."""
     command = [sys.executable, "-m", "seminar_core", "import", "table", str(source), "--name", "data"]
-    subprocess.run([*command, "--workspace", str(workspace.root)], check=True, capture_output=True)
-    for path in (workspace.root, *workspace.root.rglob("*")):
-        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+    done = subprocess.run([*command, "--workspace", str(workspace.root)], check=True, capture_output=True, text=True)
+    return done.stderr
+
+
+def modes(workspace) -> set[tuple[bool, int]]:
+    """Whether it is a directory, and the mode, of everything below the workspace."""
+    return {(path.is_dir(), stat.S_IMODE(path.stat().st_mode)) for path in workspace.root.rglob("*")}
+
+
+def test_a_new_workspace_and_what_is_made_in_it_are_its_owners_alone(workspace, source):
+    assert "is open to" not in made_by_an_import(workspace, source)
+    assert stat.S_IMODE(workspace.root.stat().st_mode) == 0o700 and workspace.root.stat().st_uid == os.getuid()
+    assert modes(workspace) == {(True, 0o700), (False, 0o600)}
     assert lines(workspace)[0]["who"] == access.local_person().name
-    assert os.stat(workspace.root).st_uid == os.getuid()
+
+
+def test_an_existing_workspace_keeps_its_mode_and_the_log_says_who_may_look_in(workspace, source):
+    workspace.root.mkdir()
+    workspace.root.chmod(0o755)
+    said = made_by_an_import(workspace, source)
+    assert said.count("is open to its group and everyone on this machine (mode 0755); it keeps its mode") == 1
+    assert stat.S_IMODE(workspace.root.stat().st_mode) == 0o755
+    assert modes(workspace) == {(True, 0o700), (False, 0o600)}
+
+
+def test_a_workspace_that_its_group_writes_to_stays_the_groups(workspace, source):
+    workspace.root.mkdir()
+    workspace.root.chmod(0o770)
+    assert "is open to its group (mode 0770)" in made_by_an_import(workspace, source)
+    assert stat.S_IMODE(workspace.root.stat().st_mode) == 0o770
+    assert modes(workspace) == {(True, 0o770), (False, 0o660)}

@@ -38,6 +38,22 @@ def test_an_answer_is_one_json_object(application, tmp_path):
     assert json.loads(result.stdout) == {"double": 8, "root": str(tmp_path), "odd": None}
 
 
+def test_help_says_what_a_command_does_and_leaves_out_what_readers_of_the_code_need():
+    app = typer.Typer()
+
+    @command(app, "double")
+    def double(workspace) -> dict:
+        """Double a number.
+
+        Raises:
+            UnknownRunError: no such run.
+        """
+        return {}
+
+    said = CliRunner().invoke(app, ["--help"]).stdout
+    assert "Double a number." in said and "Raises" not in said
+
+
 def test_a_refusal_is_status_one_with_kind_message_and_hint(application):
     result = CliRunner().invoke(application, ["double", "--number", "-1", "--json"])
     assert result.exit_code == 1

@@ -1,0 +1,75 @@
+"""The pages agree with the program: written parts are of today, and no command, option, error or name is missing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import seminar_core as sc
+from seminar_core.cli.job_runner import RelayedError
+from seminar_core.errors import SeminarError
+from seminar_core.retrieval.spec import SpecError
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+
+
+def kinds(of: type[SeminarError] = SeminarError) -> set[str]:
+    """The kind of an error class and of all that are made of it."""
+    return {of.kind} | {kind for one in of.__subclasses__() for kind in kinds(one)}
+
+
+def test_what_the_program_writes_into_pages_is_of_today(write):
+    parts = []
+    for path in DOCS.rglob("*.md"):
+        text = path.read_text(encoding="utf-8")
+        parts += [found[2] for found in write.PART.finditer(text)]
+        assert write.written(text) == text, f"{path.name} is of another version: make docs"
+    assert set(parts) == set(write.PARTS)
+
+
+def test_a_part_that_was_changed_by_hand_is_found(write):
+    page = (DOCS / "command-line.md").read_text(encoding="utf-8")
+    assert write.written(page.replace("Events kept per head", "Events")) == page
+    with pytest.raises(KeyError):
+        write.written("<!-- written: nothing -->\n<!-- end -->")
+
+
+def test_every_command_and_every_option_stands_in_the_reference(write):
+    page = (DOCS / "command-line.md").read_text(encoding="utf-8")
+    found = write.every_command()
+    assert len(found) > 30 and {"jobs start", "story export", "retrieve"} <= found.keys()
+    for words, command in found.items():
+        section = re.search(rf"^### {words}\n(.*?)(?=^### |^<!-- end)", page, re.M | re.S)
+        assert section, words
+        for option in command.params:
+            if option.opts[0].startswith("--") and option.opts[0] not in write.EVERYWHERE:
+                assert f"`{option.opts[0]}`" in section[1], f"{words} {option.opts[0]}"
+
+
+def test_every_kind_of_error_has_its_cause_and_next_step():
+    page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*?`) \| (.+?) \| (.+?) \|$", page, re.M)
+    listed = [kind for names, _, _ in rows for kind in re.findall(r"`([a-z_]+)`", names)]
+    assert SpecError.kind in kinds() and RelayedError in SeminarError.__subclasses__()
+    assert sorted(listed) == sorted(kinds())
+
+
+def test_every_public_name_of_the_package_is_explained():
+    page = (DOCS / "python.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.M)) == set(sc.__all__)
+    for kind in (sc.Lives, sc.Run, sc.Answer):
+        (row,) = re.findall(rf"^\| `{kind.__name__}` \| (.+) \|$", page, re.M)
+        methods = {name for name in vars(kind) if not name.startswith("_") and callable(getattr(kind, name))}
+        assert methods == set(re.findall(r"\.(\w+)\(", row)), kind
+
+
+def test_a_page_of_every_station_shows_its_screenshot():
+    from app.streamlit_app import STATIONS
+
+    for name, (title, *_) in STATIONS.items():
+        page = (DOCS / "stations" / f"{name}.md").read_text(encoding="utf-8")
+        assert page.startswith(f"# {title}\n\n"), name
+        assert f"](../screens/{name}-1280-light.png)" in page, name
