@@ -32,7 +32,7 @@ if __name__ == "streamlit_app":  # the server imports this file by its bare name
     remove_released(default_workspace())
     app = App(__file__, middleware=[Middleware(Guard)])
 else:  # a session runs it, or a test imports it
-    from app import background, command_palette, loaders, saving, state, tour, widgets
+    from app import background, command_palette, loaders, saving, sign_in, state, tour, widgets
 
 STATIONS = {
     "home": ("Home", ":material/home:", "What is this, and where to begin?"),
@@ -48,6 +48,8 @@ STATIONS = {
 def station(name: str) -> None:
     """Draw one station under the thread of choices."""
     title, _, question = STATIONS[name]
+    if not sign_in.admitted():
+        return
     widgets.notices()
     with widgets.thread_bar():
         saving.button(name)

@@ -58,11 +58,11 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def serve(workspace: Path, log: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """Start the app over `workspace`; return the process and its address once it answers."""
-    port = free_port()
+def serve(workspace: Path, log: Path, *options: str, port: int | None = None) -> tuple[subprocess.Popen[bytes], str]:
+    """Start the app over `workspace` with Streamlit's `options`; return the process and its address once it answers."""
+    port = port or free_port()
     environment = {**os.environ, "SEMINAR_WORKSPACE": str(workspace), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "streamlit", "run", "app/streamlit_app.py", "--server.port", str(port)]
+    command = [sys.executable, "-m", "streamlit", "run", "app/streamlit_app.py", "--server.port", str(port), *options]
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
     address = f"http://127.0.0.1:{port}"
