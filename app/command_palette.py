@@ -12,8 +12,11 @@ from typing import Any
 import streamlit as st
 
 from app import loaders, state, widgets
+from app.components.focus import focus_on
 
 RECENT, KEPT, EACH = "seminar_recent", 8, 6
+# Whether it is open: a page that is drawn once more for another reason would close it.
+OPEN = "seminar_palette_open"
 # Settings by station, under the names that links have and the words that pages show.
 SETTINGS: dict[str, dict[str, str]] = {
     "life": {"find": "Searched for", "text": "Title or query contains", "lanes": "Lane", "zone": "Time zone"},
@@ -98,6 +101,7 @@ def remember(station: str, title: str) -> None:
 
 def go(one: Found, here: str) -> None:
     """Open what was found."""
+    close()
     if one.choices.get("person") and one.kind == "Person":
         state.another_person(one.choices["person"], item="", query="")
     elif one.choices:
@@ -106,12 +110,19 @@ def go(one: Found, here: str) -> None:
 
 
 def button(here: str, stations: dict[str, str]) -> None:
-    """The button that opens the palette, also with Ctrl+K."""
+    """The button that opens the palette, also with Ctrl+K; it stays open until it is closed or something is chosen."""
     if st.button("Find", icon=":material/search:", key="palette_open", shortcut="Ctrl+K"):
+        st.session_state[OPEN] = True
+    if st.session_state.get(OPEN):
         opened(here, stations)
 
 
-@st.dialog("Find", icon=":material/search:")
+def close() -> None:
+    """The palette was closed."""
+    st.session_state[OPEN] = False
+
+
+@st.dialog("Find", icon=":material/search:", on_dismiss=close)
 def opened(here: str, stations: dict[str, str]) -> None:
     """The palette as a dialog."""
     search(here, stations)
@@ -125,6 +136,7 @@ def search(here: str, stations: dict[str, str]) -> None:
         key="palette_text",
         live=True,
     )
+    focus_on("palette_text")
     answers = found(text, stations) if text else st.session_state.get(RECENT, [])[1:]
     if text and not answers:
         widgets.empty(f"Nothing is called “{widgets.plain(text)}”. Try a shorter text.")

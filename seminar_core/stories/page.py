@@ -155,7 +155,7 @@ def section(number: int, one: Shown, of: int, told: set[str]) -> str:
         drawn = one.figure.to_html(
             full_html=False, include_plotlyjs=number == 1, config=PLOT, default_height=f"{HEIGHT}px"
         )
-        body.append(f"<div class=picture role=img aria-label='{html.escape(one.words, quote=True)}'>{drawn}</div>")
+        body.append(f"<div class=picture role=figure aria-label='{html.escape(one.words, quote=True)}'>{drawn}</div>")
     if slide.note:
         body.append(f"<p class=note>{explained(slide.note, told)}</p>")
     for one_said in slide.comments:

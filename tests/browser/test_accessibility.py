@@ -7,11 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from seminar_core.stories.page import export_story
+from seminar_core.stories.story import sample_story
+from seminar_core.workspace import Workspace
+from tests.browser.served_app import settled
+
 axe = pytest.importorskip("axe_playwright_python.base", reason="axe-playwright-python is not installed: `make setup`")
 AXE = Path(axe.__file__).with_name("axe.min.js").read_text(encoding="utf-8")  # comes with the package
-# Alignment and Retrieval are not among them yet: see docs/log.md
-STATIONS = ("", "data", "life", "training", "stories")
-CHOSEN = "dataset=sample&run=sample-seminar&person=p0302"
+STATIONS = ("", "data", "life", "alignment", "retrieval", "training", "stories")
+CHOSEN = "dataset=sample&run=sample-seminar&person=p0302&person_b=p0100&search=1887"
+# What a station draws last.
+READY = {"alignment": ".stage", "retrieval": ".js-plotly-plot .main-svg", "life": ".js-plotly-plot .main-svg"}
 WIDTH = "[document.documentElement.scrollWidth, document.querySelector('[data-testid=stMain]').scrollWidth]"
 
 
@@ -31,6 +37,9 @@ def serious(page) -> list[str]:
 @pytest.mark.parametrize("station", STATIONS)
 def test_no_serious_finding_by_day_and_by_night_and_nothing_wider_than_the_window(open_page: Callable, station: str):
     page = open_page(f"{station}?{CHOSEN}")
+    if station in READY:
+        page.locator(READY[station]).first.wait_for()
+        settled(page)
     assert page.locator('[data-testid="stException"]').count() == 0
     assert serious(page) == []
     page.set_viewport_size({"width": 390, "height": 844})
@@ -41,3 +50,19 @@ def test_no_serious_finding_by_day_and_by_night_and_nothing_wider_than_the_windo
     page.set_viewport_size({"width": 2560, "height": 1200})
     page.wait_for_timeout(300)
     assert max(page.evaluate(WIDTH)) <= 2560
+
+
+def test_the_exported_story_has_no_serious_finding_by_day_and_by_night_on_a_page_and_presented(
+    chromium, tmp_path: Path
+):
+    export_story(Workspace(tmp_path / "workspace"), sample_story(), tmp_path / "story.html")
+    for scheme, width in (("light", 1280), ("dark", 390)):
+        context = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme, offline=True)
+        page = context.new_page()
+        page.goto((tmp_path / "story.html").as_uri())
+        page.locator("section .main-svg").first.wait_for()
+        assert serious(page) == [] and page.evaluate("document.documentElement.scrollWidth") <= width
+        page.keyboard.press("p")
+        page.keyboard.press("ArrowRight")
+        assert serious(page) == [] and page.evaluate("document.documentElement.scrollWidth") <= width
+        context.close()
