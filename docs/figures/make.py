@@ -23,7 +23,6 @@ sys.path.insert(0, str(HERE.parents[1]))
 
 from app import palette  # noqa: E402 - after the root is on the path
 from app.stations.alignment.figures import card_figure  # noqa: E402 - the same
-from app.stations.retrieval.figures import lanes  # noqa: E402 - the same
 from seminar_core.alignment.card_table import card_table, sentence  # noqa: E402 - the same
 from seminar_core.alignment.stages import gap  # noqa: E402 - the same
 from seminar_core.beside import bundled_runs  # noqa: E402 - the same
@@ -55,8 +54,67 @@ def one_life(study: Study, shortlist: float) -> dict[str, Any]:
     return {key: said[key] for key in SAID} | {"exact": len(said["exact"]), "bytes": said["bytes_per_event"]}
 
 
+def lanes(
+    table: pd.DataFrame, time: pd.Series, span: tuple[pd.Timestamp, pd.Timestamp], *, zone: str = "UTC"
+) -> go.Figure:
+    """The life's timeline in two lanes: first-stage hits, and second-stage weights (exact up, approximate down).
+
+    Args:
+        table: `Answered.verdicts`.
+        time: time of each row of `table`.
+        span: first and last time of the visible life.
+        zone: time zone of `time`.
+    """
+    if table.empty:
+        return palette.empty("Nothing was kept.")
+    figure = go.Figure()
+    for verdict, (colour, symbol, _) in palette.VERDICTS.items():
+        chosen = (table.verdict == verdict).to_numpy()
+        if chosen.any():
+            figure.add_scatter(
+                x=time[chosen],
+                y=np.full(chosen.sum(), 1.35),
+                mode="markers",
+                name=f"{verdict} ({chosen.sum()})",
+                marker={"color": colour, "symbol": symbol, "size": 9, "opacity": 0.8},
+                customdata=table.event[chosen].to_numpy(np.int32),
+                hovertemplate="event %{customdata}<br>%{x|%Y-%m-%d %H:%M}<extra>" + verdict + "</extra>",
+            )
+    top = max(float(table[["weight_exact", "weight_approx"]].max().max()), 1e-9)
+    for column, sign, colour, dash in (
+        ("weight_exact", 1, palette.SKY, "solid"),
+        ("weight_approx", -1, palette.ORANGE, "dot"),
+    ):
+        x: list[Any] = [v for t in time for v in (t, t, None)]
+        y: list[float | None] = [v for w in table[column] for v in (0.0, sign * float(w) / top, None)]
+        figure.add_scatter(
+            x=x,
+            y=y,
+            mode="lines",
+            name=f"{'exact' if sign > 0 else 'approximate'} weight",
+            line={"color": colour, "width": 2, "dash": dash},
+            hoverinfo="skip",
+        )
+    palette.frame(figure, height=320, x=f"time ({zone})")
+    # fixed margins: finding them out costs the browser a second layout at every change of a weight
+    figure.update_layout(margin={"l": 84, "b": 44})
+    figure.update_xaxes(range=list(span), automargin=False)
+    ticks = [-1, -0.5, 0, 0.5, 1, 1.35]
+    labels = [f"{abs(v) * top:.2g}" for v in ticks[:-1]] + ["first stage"]
+    figure.update_yaxes(
+        tickvals=ticks,
+        ticktext=labels,
+        range=[-1.15, 1.6],
+        fixedrange=True,
+        title="weight",
+        zeroline=True,
+        automargin=False,
+    )
+    return figure
+
+
 def one_life_figure(study: Study) -> go.Figure:
-    """The codes alone beside exact search, as the station Retrieval draws them."""
+    """The codes alone beside exact search, much as the station Retrieval draws them."""
     answered = ask(study, Question(PERSON, ITEM, shortlist=0), timed=False)
     life = study.dataset.store.life(answered.trace.moment.person_row)
     when = pd.Series(pd.to_datetime(life.time_s, unit="s"))
