@@ -90,6 +90,12 @@ class Histogram:
     def encode(self, dataset: Dataset, progress: Progress) -> Encoded:
         """Encode all pictures."""
         rows = np.flatnonzero(dataset.has_picture).tolist()
+        features = self.of_pictures(dataset, rows, progress)
+        items, present = scattered(rows, self.finished(features), dataset.n_items + 1)
+        return Encoded(items, present)
+
+    def of_pictures(self, dataset: Dataset, rows: list[int], progress: Progress) -> np.ndarray:
+        """(n, WIDTH) features of the pictures of `rows`, before they are standardised."""
         features = np.zeros((len(rows), WIDTH), np.float32)
         for first in range(0, len(rows), BATCH):
             part = rows[first : first + BATCH]
@@ -98,14 +104,12 @@ class Histogram:
             )
             features[first : first + BATCH] = picture_features(pixels)
             progress(first + len(part), len(rows), "encoding pictures")
-        items, present = scattered(rows, _standardised(features), dataset.n_items + 1)
-        return Encoded(items, present)
+        return features
 
-
-def _standardised(features: np.ndarray) -> np.ndarray:
-    """(n, W) columns of mean 0 and deviation 1, then rows of length one; a single picture keeps its features."""
-    if len(features) > 1:
-        deviation = features.std(axis=0)
-        features = (features - features.mean(axis=0)) / np.where(deviation > 1e-6, deviation, 1)
-    length = np.linalg.norm(features, axis=1, keepdims=True)
-    return features / np.where(length > 0, length, 1)
+    def finished(self, vectors: np.ndarray) -> np.ndarray:
+        """(n, W) columns of mean 0 and deviation 1, then rows of length one; a single picture keeps its features."""
+        if len(vectors) > 1:
+            deviation = vectors.std(axis=0)
+            vectors = (vectors - vectors.mean(axis=0)) / np.where(deviation > 1e-6, deviation, 1)
+        length = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors / np.where(length > 0, length, 1)

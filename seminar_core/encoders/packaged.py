@@ -128,10 +128,19 @@ class EfficientNetLite0:
         self.model.eval()
 
     def encode(self, dataset: Dataset, progress: Progress) -> Encoded:
-        """Encode all pictures, scaled to 224 x 224 and to -1 .. 1 as the network was trained."""
+        """Encode all pictures."""
+        rows = np.flatnonzero(dataset.has_picture).tolist()
+        items, present = scattered(rows, self.of_pictures(dataset, rows, progress), dataset.n_items + 1)
+        return Encoded(items, present)
+
+    def finished(self, vectors: np.ndarray) -> np.ndarray:
+        """The vectors as they are: each stands on its own."""
+        return vectors
+
+    def of_pictures(self, dataset: Dataset, rows: list[int], progress: Progress) -> np.ndarray:
+        """(n, 1280) of the pictures of `rows`, scaled to 224 x 224 and to -1 .. 1 as the network was trained."""
         import torch
 
-        rows = np.flatnonzero(dataset.has_picture).tolist()
         features = np.zeros((len(rows), 1280), np.float32)
         for first in range(0, len(rows), BATCH):
             part = rows[first : first + BATCH]
@@ -143,5 +152,4 @@ class EfficientNetLite0:
                 found = self.model.extract_features(batch).mean((2, 3)).numpy()
             features[first : first + BATCH] = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
             progress(first + len(part), len(rows), "encoding pictures")
-        items, present = scattered(rows, features, dataset.n_items + 1)
-        return Encoded(items, present)
+        return features

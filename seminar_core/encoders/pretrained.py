@@ -166,11 +166,16 @@ class Clip:
         if self.modality == "text":
             return encode_texts(dataset, self.unseen(dataset, progress))
         rows = np.flatnonzero(dataset.has_picture).tolist()
-        vectors = self._in_batches(
-            rows, lambda part: self._pictures([read_picture(dataset, r) for r in part]), progress
-        )
-        items, present = scattered(rows, vectors, dataset.n_items + 1)
+        items, present = scattered(rows, self.of_pictures(dataset, rows, progress), dataset.n_items + 1)
         return Encoded(items, present)
+
+    def of_pictures(self, dataset: Dataset, rows: list[int], progress: Progress) -> np.ndarray:
+        """(n, W) float32 of the pictures of `rows`."""
+        return self._in_batches(rows, lambda part: self._pictures([read_picture(dataset, r) for r in part]), progress)
+
+    def finished(self, vectors: np.ndarray) -> np.ndarray:
+        """The vectors as they are: each stands on its own."""
+        return vectors
 
     def unseen(self, dataset: Dataset, progress: Progress) -> TextFunction:
         """A function that encodes any texts."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from ..errors import CorruptFileError
 from ..files import atomic_directory, read_json, write_json
 from ..progress import Progress, silent
 from ..sums import require_whole, seal
+from . import shards
 from .encoded import Encoded
 from .registry import DEFAULT_IMAGE, DEFAULT_TEXT, Named, find_encoder
 
@@ -149,13 +151,30 @@ def _ensure(dataset: Dataset, modality: str, named: Named, progress: Progress) -
     if _is_current(folder):
         require_whole(folder, f"the {modality} vectors of data set {dataset.name!r} were changed or damaged")
         return folder
+    started = time.perf_counter()
+    encoder = named.make()
+    work = shards.work_of(encoder, modality, dataset, progress)
+    made = folder.parent / f".shards-{VERSION}-{folder.name}"
+    if work is not None:
+        shards.make(made, work, progress, lambda: _is_current(folder))
     with _lock(folder):
         if not _is_current(folder):  # another process may have been first
-            started = time.perf_counter()
-            encoded = named.make().encode(dataset, progress)
-            _write(folder, modality, named, encoded, time.perf_counter() - started)
-            log.info("encoded %s of %s with %s: %s", modality, dataset.name, named.name, encoded)
+            if work is None:
+                _write(folder, modality, named, encoder.encode(dataset, progress), time.perf_counter() - started)
+            else:
+                _write_shards(folder, modality, named, work, made, time.perf_counter() - started)
+            log.info("encoded %s of %s with %s", modality, dataset.name, named.name)
+    shutil.rmtree(made, ignore_errors=True)
     return folder
+
+
+def _write_shards(folder: Path, modality: str, named: Named, work: shards.Work, made: Path, seconds: float) -> None:
+    """Write vectors that were made in shards, and their card, by rename."""
+    with atomic_directory(folder, replace=True) as partial:
+        width, facts = shards.assemble(made, work, partial)
+        card = {"version": VERSION, "modality": modality, "encoder": named.name, "width": width}
+        write_json(partial / "meta.json", card | facts | {"seconds": round(seconds, 3)})
+        seal(partial)
 
 
 def _write(folder: Path, modality: str, named: Named, encoded: Encoded, seconds: float) -> None:

@@ -24,7 +24,7 @@ from .slots import locked
 from .state import (
     GRACE_S,
     LIVE,
-    SHARED_COMMANDS,
+    TRAININGS,
     JobSpec,
     JobStatus,
     cancel_age_s,
@@ -207,7 +207,9 @@ def row(job_dir: Path) -> dict[str, Any]:
             "message": f"{first_of(facts['processes'])} {status.pid} ended without a word (killed, or the machine went "
             "down)",
             "hint": "resume the job: it continues from its last checkpoint"
-            if facts["command"] in SHARED_COMMANDS
+            if facts["command"] in TRAININGS
+            else "resume the job: it continues with the shards that are missing"
+            if facts["command"] == "encode"
             else "resume the job or start it again: it begins anew",
         }
     age = heartbeat_age_s(job_dir)

@@ -43,7 +43,7 @@ from .ranks import (
 from .slots import Ticket, slot_name, slot_names
 from .state import (
     GRACE_S,
-    SHARED_COMMANDS,
+    TRAININGS,
     JobSpec,
     cancel_age_s,
     read_spec,
@@ -356,7 +356,7 @@ def run_job(
         with reporting_to(job.progress):
             answer = execute(spec, continuing)
         write_json(job_dir / "result.json", answer, grow=False)
-        trained = spec.command in SHARED_COMMANDS and (run_dir / "metrics.jsonl").is_file()
+        trained = spec.command in TRAININGS and (run_dir / "metrics.jsonl").is_file()
         if trained and importlib.util.find_spec("tensorboard") is not None:
             from ..training.tensorboard import write_events  # pulls pandas, which a waiting job does not need
 

@@ -26,8 +26,9 @@ from ..files import read_json, write_json
 from ..processes import is_same_process
 
 COMMANDS = ("import", "encode", "pretrain", "finetune", "evaluate", "codebooks", "map", "reproduce", "bench")
-SHARED_COMMANDS = ("pretrain", "finetune")
-"""Commands that several processes can carry out together."""
+TRAININGS = ("pretrain", "finetune")
+SHARED_COMMANDS = (*TRAININGS, "encode")
+"""Commands that several processes can carry out together; those of `encode` take turns at its shards."""
 STATES = ("queued", "running", "stopping", "stopped", "failed", "done", "lost")
 LIVE = ("queued", "running", "stopping")
 GRACE_S = 10.0

@@ -166,3 +166,15 @@ def test_half_the_batch_can_still_be_shared_out_evenly(tmp_path: Path, processes
     spec = JobSpec(("pretrain", "--set", f"batch_size={before}"), str(tmp_path), processes=processes)
     failed = JobStatus(state="failed", error=Death(1, 2, "n", -9, ran_out=True).as_error())
     assert smaller_batch.offered(spec, failed) == after
+
+
+@pytest.mark.slow
+def test_two_processes_encode_together(tiny: Workspace):
+    encode = ["encode", "--dataset", "tiny", "--text", "hashing-256"]
+    job = jobs.start(tiny, encode, processes=2)
+    row = finish(tiny, job["job"])
+    assert row["state"] == "done" and row["processes"] == 2, jobs.logs(tiny, job["job"])
+    answer = jobs.result(tiny, job["job"])
+    assert answer["text"]["encoder"] == "hashing-256" and answer["text"]["items"] > 0
+    with pytest.raises(ConfigError, match="map works in one process, 2 were asked for"):
+        JobSpec(("map", "--run", "r"), str(tiny.root), processes=2)
