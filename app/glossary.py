@@ -1,52 +1,34 @@
-"""What the words of this field mean, once: the app's help texts and the documentation's glossary read it here.
+"""What a term means, as a help text: the words of the field and the figures of the number card.
 
 `docs/glossary.md` is written from it; on the site a term's meaning stands where the pointer rests on it.
 """
 
 from __future__ import annotations
 
-import tomllib
-from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
+from seminar_core import glossary
 from seminar_core.alignment.card_table import DEFINITIONS
-
-
-@dataclass(frozen=True)
-class Term:
-    """One term.
-
-    Fields:
-        meaning: one or two plain sentences.
-        everyday: an everyday word, which stands in the glossary but is not underlined wherever it is used.
-        also: other spellings of it than the one within a sentence.
-    """
-
-    meaning: str
-    everyday: bool = False
-    also: tuple[str, ...] = ()
-
-    def spellings(self, name: str) -> tuple[str, ...]:
-        """How the term `name` may stand in a text: at the start of a sentence, within one, and otherwise."""
-        within = name if name[1:2].isupper() else name[:1].lower() + name[1:]
-        return tuple(dict.fromkeys((name, within, *self.also)))
+from seminar_core.glossary import Term
 
 
 @cache
 def terms() -> dict[str, Term]:
-    """Every term in the order of the alphabet; the figures of the number card by their own definitions."""
-    found = {one.title: Term(f"{one.meaning} Better: {one.better}.") for one in DEFINITIONS.values()}
-    text = Path(__file__).with_name("glossary.toml").read_text(encoding="utf-8")
-    for name, row in tomllib.loads(text).items():
-        found[name] = Term(row["meaning"], row.get("everyday", False), tuple(row.get("also", ())))
-    return dict(sorted(found.items(), key=lambda one: one[0].casefold()))
+    """Name -> term, in the order of the alphabet; figures of the number card by their own definitions."""
+    measured = {one.title: Term(f"{one.meaning} Better: {one.better}.") for one in DEFINITIONS.values()}
+    return dict(sorted((measured | glossary.terms()).items(), key=lambda one: one[0].casefold()))
+
+
+@cache
+def by_spelling() -> dict[str, str]:
+    """How a term may be spelt -> its name."""
+    return {spelt: name for name, term in terms().items() for spelt in term.spellings(name)}
 
 
 def meaning(term: str) -> str:
-    """What a term means, as a help text.
+    """What a term means, in any of its spellings.
 
     Raises:
         KeyError: the glossary has no such term.
     """
-    return terms()[term].meaning
+    return terms()[by_spelling()[term]].meaning

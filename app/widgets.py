@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from seminar_core.errors import SeminarError
 from seminar_core.files import guarded
 from seminar_core.progress import Progress
 
-from . import loaders, state
+from . import glossary, loaders, state
 
 SelectionMode = Literal["lasso", "points", "box"]
 
@@ -90,6 +90,11 @@ def explained(key: str = "error") -> Iterator[None]:
         yield
     except SeminarError as error:
         error_panel(error, key=key)
+
+
+def headings(terms: Mapping[str, str]) -> dict[str, Any]:
+    """Column headings of a table that say what they mean: name of the column -> term of the glossary."""
+    return {column: st.column_config.Column(help=glossary.meaning(term)) for column, term in terms.items()}
 
 
 def empty(text: str, *, icon: str = ":material/inbox:") -> None:

@@ -114,7 +114,7 @@ def lanes(
 
 
 def one_life_figure(study: Study) -> go.Figure:
-    """The codes alone beside exact search, much as the station Retrieval draws them."""
+    """The scan alone beside exact search, much as the station Retrieval draws them."""
     answered = ask(study, Question(PERSON, ITEM, shortlist=0), timed=False)
     life = study.dataset.store.life(answered.trace.moment.person_row)
     when = pd.Series(pd.to_datetime(life.time_s, unit="s"))
@@ -195,8 +195,8 @@ def quality(workspace: Workspace) -> dict[str, Any]:
     }
 
 
-def codes_alone(workspace: Workspace, study: Study) -> dict[str, Any]:
-    """What the codes alone keep and lose over everybody: `population`."""
+def scan_alone(workspace: Workspace, study: Study) -> dict[str, Any]:
+    """What the scan alone keeps and loses over everybody: `population`."""
     people = population(workspace, RUN, study=study)["people"]
     lost = np.array([row["pq_loss"] for row in people])
     kept = np.array([row["recall"] for row in people])
@@ -229,7 +229,7 @@ def quick_facts(workspace: Workspace, study: Study) -> tuple[dict[str, Any], go.
         "one_life": {"scan": one_life(study, 0), "refined": one_life(study, 4)},
         "modalities": card,
         "quality": quality(workspace),
-        "codes_alone": codes_alone(workspace, study),
+        "scan_alone": scan_alone(workspace, study),
         "data": data(workspace),
         "trainings": trainings(workspace),
     }

@@ -131,11 +131,11 @@ def quality(found: Mapping[str, Any]) -> str:
 
 
 def codes(found: Mapping[str, Any]) -> str:
-    """What the codes alone lose over everybody."""
-    said = found["codes_alone"]
+    """What the scan alone loses over everybody."""
+    said = found["scan_alone"]
     return (
-        f"Over {said['people']} people the codes alone keep {said['recall']:.1%} of what exact search keeps and "
-        f"lose {said['pq_loss']:.2%} of the attention mass. Person {said['worst']['person']} loses most: "
+        f"Over {said['people']} people the scan alone keeps {said['recall']:.1%} of what exact search keeps and "
+        f"loses {said['pq_loss']:.2%} of the attention mass. Person {said['worst']['person']} loses most: "
         f"{said['worst']['pq_loss']:.1%}, with a recall of {said['worst']['recall']:.1%}.\n"
     )
 

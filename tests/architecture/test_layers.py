@@ -18,6 +18,7 @@ FOUNDATION = {
     "contracts",
     "config",
     "files",
+    "glossary",
     "progress",
     "access",
     "workspace",

@@ -53,7 +53,7 @@ def test_the_sample_story_is_told_whole_from_the_bundled_run(workspace, tmp_path
     assert said in text
     after = gap(workspace, "sample-seminar", "after")["pairs"]["T>I"]["recall@10"]["value"]
     assert f"{after:.2f} after." in text
-    assert text.count('<abbr title="Storing each event') == 1 and "<dt>quantisation</dt>" in text
+    assert text.count('<abbr title="Storing each event') == 1 and "<dt>Quantisation</dt>" in text
     assert not workspace.runs.exists()
 
 
@@ -159,6 +159,6 @@ def test_a_term_is_explained_where_it_first_stands_and_once():
     told: set[str] = set()
     first = explained("Attention <b> and recall@10: attention.", told)
     assert first.count("<abbr") == 1 and first.startswith('<abbr title="How much each past event counts')
-    assert ">Attention</abbr> &lt;b&gt; and recall@10: attention." in first and told == {"attention"}
+    assert ">Attention</abbr> &lt;b&gt; and recall@10: attention." in first and told == {"Attention"}
     assert explained("attention again", told) == "attention again"
     assert glossary(told).count("<dt>") == 1 and glossary(set()) == ""

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import state, widgets
+from app import glossary, state, widgets
 from app.stations.alignment import figures
 from app.stations.alignment import loaders as sources
 from seminar_core.alignment.card import WIDTH_FREE_METRICS
@@ -137,13 +137,15 @@ def summary(run: str, names: tuple[str, ...], chosen: np.ndarray) -> None:
     table = table_of(run, names, measured_rows(chosen))
     st.toggle(
         "Items kept out of alignment",
-        help="A seeded tenth of the items never enters the alignment objective.",
+        help=glossary.meaning("Held-out items"),
         **state.bound("held_out"),
     )
     part = shown_part(table, run, names)
     st.markdown(f"**{sentence(table, part=part)}**")
-    st.dataframe(compact(table, part, names), hide_index=True, height="content")
-    st.dataframe(shapes(table, part, names), hide_index=True, height="content")
+    meant = {short: DEFINITIONS[metric].title for metric, short in (SHORT | SHAPE).items()}
+    headings = widgets.headings(meant)
+    st.dataframe(compact(table, part, names), hide_index=True, height="content", column_config=headings)
+    st.dataframe(shapes(table, part, names), hide_index=True, height="content", column_config=headings)
     told = classifier_words(table, part)
     if told:
         st.caption(told)

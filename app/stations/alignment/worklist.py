@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import loaders, state, widgets
+from app import glossary, loaders, state, widgets
 from app.components.cards import Card, cards
 from app.stations.alignment import loaders as sources
 from app.stations.alignment import map as alignment_map
@@ -31,7 +31,7 @@ def render(run: str, shown: str, known: tuple[str, ...], chosen: np.ndarray) -> 
     Of two or more selected catalogue rows `chosen`, the list of items shows those alone; one alone was shown from here.
     """
     stage = state.get("list_stage") if state.get("list_stage") in known else shown
-    st.subheader("Work-list", anchor=False, help="Whose modalities disagree most, and why that may be")
+    st.subheader("Work-list", anchor=False, help=glossary.meaning("Work-list"))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.segmented_control("Of", ["items", "people"], required=True, **state.bound("of", options=["items", "people"]))
         of = state.get("of")

@@ -10,6 +10,7 @@ import streamlit as st
 
 from app import background, loaders, state, widgets
 from app.components.cards import Card, Group, cards
+from app.glossary import meaning
 from app.stations.life import bands, beside, figures, searched
 from seminar_core.lives import lifeline
 from seminar_core.lives.life_filter import LANES, LifeFilter, positions
@@ -97,11 +98,11 @@ def find(name: str) -> None:
         height=min(320, 40 + 35 * len(frame)),
         column_config={
             "matches": st.column_config.NumberColumn(help="searches that contain the text"),
-            "gap": st.column_config.NumberColumn("modality gap", format="%.3f"),
+            "gap": st.column_config.NumberColumn("modality gap", format="%.3f", help=meaning("Modality gap")),
             "pq_loss": st.column_config.NumberColumn(
                 "PQ loss",
                 format="%.4f",
-                help="share of the attention mass that the quantised scan loses, at the last event",
+                help=f"{meaning('PQ loss')} Measured at the last event.",
             ),
             "activity": st.column_config.BarChartColumn("activity over the life", y_min=0),
         },

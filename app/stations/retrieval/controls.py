@@ -15,6 +15,7 @@ import streamlit as st
 
 from app import background, loaders, state, widgets
 from app.components.cards import Card, cards
+from app.glossary import meaning
 from app.stations.retrieval.kept_card import card, choose_event
 from seminar_core.contracts import CHANNEL_NAMES, CHANNELS
 from seminar_core.errors import NotReadyError, StaleError
@@ -161,11 +162,10 @@ def what_if(run: str, question: Question) -> Question:
             names,
             format_func=lambda spec: spec if spec in trained or not needs_training(spec) else f"{spec} (not trained)",
             width=230,
+            help=meaning("Specification"),
             **state.bound("spec", options=names),
         )
-        st.number_input(
-            "Shortlist x K", 0, 64, width=110, help="0 = the scan alone decides", **state.bound("shortlist")
-        )
+        st.number_input("Shortlist x K", 0, 64, width=110, help=meaning("Shortlist"), **state.bound("shortlist"))
         st.selectbox(
             "First stage",
             METHODS,

@@ -6,16 +6,17 @@ from typing import Any
 
 from app import loaders, state
 from app.components.cards import Card
+from app.glossary import meaning
 from app.palette import VERDICTS
 from seminar_core.search.trace import Trace
 
 METRICS = (
-    ("Recall@K", "recall", "{:.1%}", "share of the exactly kept events that the approximation keeps too"),
-    ("Attention mass", "attention_mass", "{:.2%}", "softmax mass of what was kept, over that of the exact kept set"),
-    ("Interest error", "interest_error", "{:.2%}", "L2 of the difference of the interests over L2 of the exact one"),
-    ("Logit, exact", "logit_exact", "{:+.3f}", "the final score with the exactly kept events"),
-    ("Logit, approximate", "logit_approx", "{:+.3f}", "the final score with the approximately kept events"),
-    ("Bytes per event", "bytes_per_event", "{:,.0f}", "what the scan reads per event"),
+    ("Recall@K", "recall", "{:.1%}", meaning("Recall")),
+    ("Attention mass", "attention_mass", "{:.2%}", meaning("Attention mass")),
+    ("Interest error", "interest_error", "{:.2%}", meaning("Interest error")),
+    ("Logit, exact", "logit_exact", "{:+.3f}", f"With the exactly kept events. {meaning('Logit')}"),
+    ("Logit, approximate", "logit_approx", "{:+.3f}", f"With the approximately kept events. {meaning('Logit')}"),
+    ("Bytes per event", "bytes_per_event", "{:,.0f}", meaning("Bytes per event")),
 )
 
 

@@ -163,7 +163,7 @@ def metrics(rows: list[dict[str, Any]]) -> None:
         ]
     )  # fmt: skip
     st.write("**Test metrics** with 95 % intervals over people")
-    st.dataframe(table, hide_index=True)
+    st.dataframe(table, hide_index=True, column_config=widgets.headings({name: name for name in HEADLINE}))
     metric = st.selectbox("Metric of the differences", HEADLINE, key="compare_metric", width=200)
     gained = pd.DataFrame(
         [
