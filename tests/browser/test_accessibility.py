@@ -17,7 +17,7 @@ AXE = Path(axe.__file__).with_name("axe.min.js").read_text(encoding="utf-8")  # 
 STATIONS = ("", "data", "life", "alignment", "retrieval", "training", "stories")
 CHOSEN = "dataset=sample&run=sample-seminar&person=p0302&person_b=p0100&search=1887"
 # What a station draws last.
-READY = {"alignment": ".stage", "retrieval": ".js-plotly-plot .main-svg", "life": ".js-plotly-plot .main-svg"}
+READY = {"alignment": ".stage", "retrieval": ".answer .stage svg", "life": ".js-plotly-plot .main-svg"}
 WIDTH = "[document.documentElement.scrollWidth, document.querySelector('[data-testid=stMain]').scrollWidth]"
 
 
@@ -44,8 +44,12 @@ def test_no_serious_finding_by_day_and_by_night_and_nothing_wider_than_the_windo
     assert serious(page) == []
     page.set_viewport_size({"width": 390, "height": 844})
     page.emulate_media(color_scheme="dark", reduced_motion="reduce")
-    page.wait_for_timeout(600)
-    assert serious(page) == [] and max(page.evaluate(WIDTH)) <= 390
+    for _ in range(3):  # on a loaded machine the page takes its time to change all its colours
+        page.wait_for_timeout(600)
+        found = serious(page)
+        if not found:
+            break
+    assert found == [] and max(page.evaluate(WIDTH)) <= 390
     assert page.locator(".st-key-thread").bounding_box()["height"] < 110  # one line of labels and fields
     page.set_viewport_size({"width": 2560, "height": 1200})
     page.wait_for_timeout(300)
