@@ -17,6 +17,7 @@ from seminar_core.errors import (
 )
 from seminar_core.model.tensors import to_tensors
 from seminar_core.retrieval.spec import SpecError
+from seminar_core.search import trace as module
 from seminar_core.search.answer import answer
 from seminar_core.search.explanation import explain_event
 from seminar_core.search.second_stage import Weighting, pair_vectors
@@ -297,3 +298,9 @@ def test_the_answer_says_itself_in_a_sentence(study):
     assert f"at {said['bytes_per_event']:,.0f} bytes an event keeps {share}" in said["says"]
     refined = answer(study, trace(study, ask(study, shortlist=4)))["says"]
     assert "with a shortlist of 4 times K scored exactly" in refined
+
+
+def test_a_latency_is_the_fastest_run_and_one_that_was_held_up_does_not_count(monkeypatch):
+    ticks = iter([0.0, 0.060, 1.0, 1.0002, 2.0, 2.0003])  # starts and ends of three runs
+    monkeypatch.setattr(module.time, "perf_counter", lambda: next(ticks))
+    assert module._latency(lambda: None) == pytest.approx(200)
