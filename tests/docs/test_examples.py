@@ -20,7 +20,7 @@ PROGRAMS = (["python", "-m", "seminar_core"], ["seminar"])
 SMALLER = {
     "pretrain": ["--set", "steps=2", "--set", "validation_people=10"],
     "finetune": ["--set", "steps=2", "--set", "validation_people=10"],
-    "codebooks": ["--rows", "600"],
+    "codebooks": ["--rows", "600", "--spec", "QC64,RQ8x4fs"],
 }
 
 

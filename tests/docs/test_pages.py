@@ -73,3 +73,10 @@ def test_a_page_of_every_station_shows_its_screenshot():
         page = (DOCS / "stations" / f"{name}.md").read_text(encoding="utf-8")
         assert page.startswith(f"# {title}\n\n"), name
         assert f"](../screens/{name}-1280-light.png)" in page, name
+
+
+def test_every_link_of_the_pages_outside_of_docs_leads_somewhere():
+    pages = [*ROOT.glob("*.md"), *(ROOT / part / "README.md" for part in ("app", "seminar_core", "sample_data"))]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))]
+    assert len(links) > 30
+    assert not [(page.name, link) for page, link in links if ":" not in link and not (page.parent / link).exists()]
