@@ -49,6 +49,29 @@ def test_every_command_and_every_option_stands_in_the_reference(write):
                 assert f"`{option.opts[0]}`" in section[1], f"{words} {option.opts[0]}"
 
 
+def test_a_command_is_written_as_the_command_line_knows_it_on_whatever_page(write):
+    """Also in running text and in pages whose examples need files of the reader's own."""
+    known, seen = write.every_command(), 0
+    pages = [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / part / "README.md" for part in ("app", "sample_data"))]
+    for page in pages:
+        if page.name in ("CHANGELOG.md", "log.md") or page.parent.name in ("results", "decisions"):
+            continue  # what was said once, of the version that it was said of
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        for line in re.findall(r"(?:python -m seminar_core|\bseminar) ([a-z][^`\n]*)", text):
+            words = line.partition(" #")[0].split()
+            name = next((n for n in (" ".join(words[:2]), words[0]) if n in known), None)
+            if name is None and not line.startswith(("jobs ", "story ")) and "--" not in line:
+                continue  # running text that names the program
+            assert name is not None, f"{page.name}: {line}"
+            options = {option for one in known[name].params for option in one.opts}
+            told = {word.partition("=")[0] for word in words if word.startswith("--") and len(word) > 2}
+            if name == "jobs start":  # the rest are the words of the command that it starts
+                options |= {option for one in known[words[2]].params for option in one.opts}
+            assert told <= options | {"--help"}, f"{page.name}: {line}"
+            seen += 1
+    assert seen > 60
+
+
 def test_every_kind_of_error_has_its_cause_and_next_step():
     page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (`.*?`) \| (.+?) \| (.+?) \|$", page, re.M)
