@@ -8,6 +8,7 @@ duckdb are imported where they are used: the first screen does not wait for them
 from __future__ import annotations
 
 import gc
+import hashlib
 import threading
 from collections.abc import Collection
 from contextlib import suppress
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from app.work import tasks, waiting
+from app.work.waiting import Heavy
 from seminar_core.errors import SeminarError
 from seminar_core.files import read_json
 from seminar_core.workspace import Workspace, default_workspace
@@ -57,6 +60,26 @@ def run_key(name: str) -> str:
     folder = workspace().run_dir(name)
     parts = [folder / "run.json", folder / "status.json", folder / "codebooks", folder / "checkpoints"]
     return ",".join(str(p.stat().st_mtime_ns) if p.exists() else "-" for p in parts)
+
+
+def run_content(name: str) -> str:
+    """Digest of what run `name` holds: its description and the sums of its checkpoints and codebooks."""
+    codebooks = workspace().measured_dir(name) / "codebooks"
+    changed = str(codebooks.stat().st_mtime_ns) if codebooks.is_dir() else "-"
+    return _content(workspace(), name, f"{run_key(name)},{changed}")
+
+
+@lru_cache(maxsize=ENTRIES)
+def _content(of: Workspace, name: str, key: str) -> str:
+    """`run_content` since `key`; a run without sums is known by its files' times."""
+    digest = hashlib.sha256()
+    for folder in dict.fromkeys((of.run_dir(name), of.measured_dir(name))):
+        for path in (folder / "run.json", *sorted(folder.glob("*/*/sums.json"))):
+            if path.is_file():
+                digest.update(f"{path.parent.name}/{path.name}".encode() + path.read_bytes())
+    if not (of.run_dir(name) / "sums.json").is_file():
+        digest.update(key.encode())
+    return digest.hexdigest()
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -178,23 +201,29 @@ def offered_report(name: str, version: str) -> tuple[dict[str, Any], dict[str, A
 
 
 @st.cache_data(max_entries=ENTRIES, show_spinner="Looking for people …")
-def _people(root: str, name: str, key: str, query: str, sort: str, run_name: str, run_at: str) -> list[dict[str, Any]]:
+def _people(
+    root: str, name: str, key: str, query: str, sort: str, run_at: str, _measured: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
     from seminar_core.lives.people import find_people
 
     opened = dataset(name)
     gap = pq_loss = None
-    if run_name:
-        check_run_of(run_name, name)
-        rows = population(run_name)["people"]
-        gap, pq_loss = ({row["person"]: row[column] for row in rows} for column in ("gap", "pq_loss"))
+    if _measured:
+        gap, pq_loss = ({row["person"]: row[column] for row in _measured} for column in ("gap", "pq_loss"))
     return find_people(opened, query or None, sort, max(opened.n_people, 1), gap=gap, pq_loss=pq_loss)
 
 
 def people(name: str, query: str, sort: str, run_name: str = "") -> list[dict[str, Any]]:
-    """All people that were found, in order, as the command `people` lists them."""
-    asked = run_name if sort != "length" else ""
-    at = run_key(asked) if asked else ""
-    return _people(str(workspace().root), name, dataset(name).hash, query, sort, asked, at)
+    """All people that were found, in order, as the command `people` lists them.
+
+    Raises:
+        Pending: every person is being measured.
+    """
+    measured, at = [], ""
+    if run_name and sort != "length":
+        check_run_of(run_name, name)
+        measured, at = population(run_name)["people"], run_content(run_name)
+    return _people(str(workspace().root), name, dataset(name).hash, query, sort, at, measured)
 
 
 @st.cache_data(max_entries=ENTRIES, show_spinner=False)
@@ -233,16 +262,73 @@ def event_frame(name: str, person: str, events: np.ndarray, zone: str) -> pd.Dat
     return table
 
 
-@st.cache_data(max_entries=ENTRIES, show_spinner="Clustering interests …")
-def _interests(root: str, name: str, key: str, person: str) -> Any:
-    from seminar_core.lives.interests import life_interests
-
-    return life_interests(dataset(name), person)
+@st.cache_data(max_entries=ENTRIES, show_spinner=False)
+def _interests(root: str, name: str, key: str, person: str) -> dict[str, Any]:
+    return tasks.interests(root, name, person)
 
 
-def interests(name: str, person: str) -> Any:
-    """Interests of a life over time, named."""
-    return _interests(str(workspace().root), name, dataset(name).hash, person)
+def interests(name: str, person: str) -> dict[str, Any]:
+    """Interests of a life over time, named: the fields of `lives.interests.Interests`.
+
+    Raises:
+        Pending: the data set's texts and pictures are being encoded.
+    """
+    from seminar_core.encoders import is_encoded
+
+    question = interests_question(name, person)
+    if not is_encoded(dataset(name)):
+        if waiting.is_kept(question):  # the example's came with the sample
+            encode_ahead(name)
+            return waiting.answer(question)
+        encoded(name)
+    return _interests(str(workspace().root), *question.of)
+
+
+def interests_question(name: str, person: str) -> Heavy:
+    """The interests of a life as a question for a process beside the server."""
+    arguments = (str(workspace().root), name, person)
+    asked = (name, dataset(name).hash, person)
+    return Heavy(f"Interests of person {person}", tasks.interests, arguments, asked)
+
+
+def _encode(name: str, text: str = "", image: str = "") -> Heavy:
+    words = f"Encoding the texts and pictures of {name}"
+    arguments = (str(workspace().root), name, text, image)
+    return Heavy(words, tasks.encode, arguments, (name, dataset(name).hash, text, image), keep=False)
+
+
+def encode_ahead(name: str) -> None:
+    """Have the data set's texts and pictures encoded before a page needs them."""
+    waiting.ahead(_encode(name))
+
+
+def encoded(name: str) -> None:
+    """Have the data set's texts and pictures encoded.
+
+    Raises:
+        Pending: they are being encoded.
+    """
+    from seminar_core.encoders import is_encoded
+
+    if not is_encoded(dataset(name)):
+        waiting.answer(_encode(name))
+
+
+def encoded_for(run_name: str) -> None:
+    """Have what the run was trained on encoded, where its data set has not been yet.
+
+    Raises:
+        Pending: it is being encoded.
+        UnknownRunError: the workspace does not hold the run.
+    """
+    from seminar_core.encoders import is_encoded
+    from seminar_core.training.run_files import read_card
+    from seminar_core.training.runs import existing_run
+
+    card = read_card(existing_run(workspace(), run_name))
+    given = {kind: str(card.encodings[kind]) for kind in ("text", "image") if kind in card.encodings}
+    if card.dataset in dataset_names() and not is_encoded(dataset(card.dataset), **given):
+        waiting.answer(_encode(card.dataset, **given))
 
 
 @st.cache_data(max_entries=ENTRIES, show_spinner="Comparing two lives …")
@@ -253,7 +339,12 @@ def _lives_compared(root: str, name: str, key: str, person: str, other: str) -> 
 
 
 def lives_compared(name: str, person: str, other: str) -> Any:
-    """Interests of two people over one time axis."""
+    """Interests of two people over one time axis.
+
+    Raises:
+        Pending: the data set's texts and pictures are being encoded.
+    """
+    encoded(name)
     return _lives_compared(str(workspace().root), name, dataset(name).hash, person, other)
 
 
@@ -272,7 +363,9 @@ def study(run_name: str) -> Study:
 
     Raises:
         UnknownRunError, StaleError, NotReadyError: it cannot be opened.
+        Pending: texts and pictures are being encoded first.
     """
+    encoded_for(run_name)
     return _study(str(workspace().root), run_name, run_key(run_name))
 
 
@@ -316,20 +409,17 @@ def find_items(name: str, text: str) -> tuple[list[int], int]:
     return _find_items(str(workspace().root), name, dataset(name).hash, text)
 
 
-@st.cache_data(max_entries=8, show_spinner="Measuring every person …")
-def _population(root: str, run_name: str, key: str, spec: str, k: int | None) -> dict[str, Any]:
-    from seminar_core.search.population import population as measure
-
-    opened = study(run_name)
-    with STUDY_LOCK:
-        return measure(Workspace(Path(root)), run_name, spec=spec, k=k, study=opened)
-
-
 def population(run_name: str, spec: str | None = None, k: int | None = None) -> dict[str, Any]:
-    """PQ loss, length and gap of every person, as the command `population` answers; `k` None = the run's own K."""
+    """PQ loss, length and gap of every person, as the command `population` answers; `k` None = the run's own K.
+
+    Raises:
+        Pending: every person is being measured.
+    """
     from seminar_core.retrieval.spec import DEFAULT
 
-    return _population(str(workspace().root), run_name, run_key(run_name), spec or DEFAULT, k)
+    version = run_content(run_name)
+    asked = (run_name, version, spec or DEFAULT, k)
+    return waiting.answer(Heavy("Measuring every person", tasks.population, (str(workspace().root), *asked), asked))
 
 
 def kept_population(run_name: str) -> list[dict[str, Any]]:
@@ -341,18 +431,15 @@ def kept_population(run_name: str) -> list[dict[str, Any]]:
     return []
 
 
-@st.cache_data(max_entries=ENTRIES, show_spinner="Measuring every specification …")
-def _frontier(root: str, run_name: str, key: str, person: str) -> dict[str, Any]:
-    from seminar_core.search.budget import frontier as measure
-
-    opened = study(run_name)
-    with STUDY_LOCK:
-        return measure(Workspace(Path(root)), run_name, person=person or None, study=opened)
-
-
 def frontier(run_name: str, person: str = "") -> dict[str, Any]:
-    """Recall, mass, bytes and latency of every specification, as the command `frontier` answers."""
-    return _frontier(str(workspace().root), run_name, run_key(run_name), person)
+    """Recall, mass, bytes and latency of every specification, as the command `frontier` answers.
+
+    Raises:
+        Pending: they are being measured.
+    """
+    asked = (run_name, run_content(run_name), person)
+    words = f"Measuring every specification for {person or 'a sample of people'}"
+    return waiting.answer(Heavy(words, tasks.frontier, (str(workspace().root), *asked), asked))
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

@@ -33,6 +33,7 @@ if __name__ == "streamlit_app":  # the server imports this file by its bare name
     app = App(__file__, middleware=[Middleware(Guard)])
 else:  # a session runs it, or a test imports it
     from app import background, command_palette, loaders, saving, sign_in, state, tour, widgets
+    from app.work import waiting
 
 STATIONS = {
     "home": ("Home", ":material/home:", "What is this, and where to begin?"),
@@ -60,7 +61,7 @@ def station(name: str) -> None:
     if util.find_spec(f"app.stations.{name}.view") is None:
         widgets.empty(f"The station {title} is not there yet.", icon=":material/construction:")
     else:
-        with widgets.explained(f"{name}_error"):
+        with waiting.page(), widgets.explained(f"{name}_error"):
             import_module(f"app.stations.{name}.view").render()
     command_palette.remember(name, title)
 

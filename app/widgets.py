@@ -22,10 +22,12 @@ from seminar_core.files import guarded
 from seminar_core.progress import Progress
 
 from . import glossary, loaders, state
+from .work import waiting
 
 SelectionMode = Literal["lasso", "points", "box"]
 
 PAGES = "seminar_pages"
+ASK_AGAIN = ("cancelled", "busy", "worker_died", "too_often")
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|$~:^])")
 # Fixed text only: tighter margins, so that the first screen shows what was asked for.
 STYLE = """<style>
@@ -81,13 +83,17 @@ def error_panel(error: SeminarError, *, key: str = "error") -> None:
         label, changes = NEXT_STEPS[error.kind]
         if any(state.get(name) != value for name, value in changes.items()):
             st.button(label, key=f"{key}_{error.kind}", on_click=state.put, kwargs=changes)
+    if error.kind in ASK_AGAIN:
+        st.button("Ask again", key=f"{key}_again", icon=":material/refresh:", on_click=waiting.start_again)
 
 
 @contextmanager
 def explained(key: str = "error") -> Iterator[None]:
-    """Draw a `SeminarError` raised inside as an error panel; the rest of the page goes on."""
+    """Draw a `SeminarError` raised inside as an error panel, or what is waited for; the rest of the page goes on."""
     try:
         yield
+    except waiting.Pending as pending:
+        waiting.panel(pending)
     except SeminarError as error:
         error_panel(error, key=key)
 

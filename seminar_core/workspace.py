@@ -1,7 +1,7 @@
 """The workspace: one directory that holds everything the tool makes.
 
-Foundation. `datasets/<name>/`, `runs/<name>/`, `jobs/<job>/`, `maps/`, `stories/`. Names come from people, so they are
-checked here, once: no name can point outside the workspace.
+Foundation. `datasets/<name>/`, `runs/<name>/`, `jobs/<job>/`, `maps/`, `stories/`, `answers/`. Names come from people,
+so they are checked here, once: no name can point outside the workspace.
 """
 
 from __future__ import annotations
@@ -57,6 +57,11 @@ class Workspace:
     @property
     def stories(self) -> Path:
         return self.root / "stories"
+
+    @property
+    def answers(self) -> Path:
+        """What the app worked out and can work out again."""
+        return self.root / "answers"
 
     def dataset_dir(self, name: str) -> Path:
         """Directory of data set `name`; it need not exist."""

@@ -301,9 +301,3 @@ def _fit_sample(points: MapPoints, limit: int, seed: int) -> np.ndarray:
     chosen = np.zeros(len(items), bool)
     chosen[order[np.cumsum(counts[order]) <= max(limit, FEWEST_ITEMS * len(CHANNELS))]] = True
     return chosen[inverse]
-
-
-def warm() -> None:
-    """Compile UMAP with 300 random points, so that the first real map does not wait for it."""
-    sample = np.random.default_rng(0).standard_normal((300, 8)).astype(np.float32)
-    umap_layout(sample / np.linalg.norm(sample, axis=1, keepdims=True))

@@ -94,6 +94,12 @@ def encode(
     return answer | {"seconds": round(time.perf_counter() - started, 3)}
 
 
+def is_encoded(dataset: Dataset, *, text: str = DEFAULT_TEXT, image: str = DEFAULT_IMAGE) -> bool:
+    """Whether the vectors of both modalities are there, so that `load_encodings` only opens them."""
+    chosen = (("text", find_encoder("text", text)), ("image", find_encoder("image", image)))
+    return all(_is_current(dataset.path / "encodings" / f"{kind}-{named.folder}") for kind, named in chosen)
+
+
 def load_encodings(
     dataset: Dataset, *, text: str = DEFAULT_TEXT, image: str = DEFAULT_IMAGE, progress: Progress = silent
 ) -> Encodings:

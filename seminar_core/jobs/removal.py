@@ -128,6 +128,8 @@ def refuse_while_used(workspace: Workspace, kind: str, name: str) -> None:
 def delete(workspace: Workspace, kind: str, name: str) -> dict[str, Any]:
     """Delete a data set, run or map, or the old checkpoints of a run, and return what depended on it.
 
+    With a data set or a run goes what the app kept of its answers.
+
     Raises:
         UnknownNameError: no such kind or name.
         NotReadyError: a live job uses it.
@@ -142,6 +144,8 @@ def delete(workspace: Workspace, kind: str, name: str) -> dict[str, Any]:
                 _remove(found)
         else:
             _remove(found)
+        if kind in ("dataset", "run"):
+            shutil.rmtree(workspace.answers, ignore_errors=True)  # some are of what went; the others are made again
     return {"deleted": name, "kind": kind, "dependents": depending}
 
 

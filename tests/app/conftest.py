@@ -40,6 +40,8 @@ def station_script(name: str) -> None:
 def open_app(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
     """`open_app(workspace, "life", person="p1")` draws a station, frame and all, with these choices in the URL."""
 
+    monkeypatch.setenv("SEMINAR_WORKERS", "0")  # heavy answers at once, in the test itself
+
     def open_it(workspace: Workspace, station: str = "data", **choices: str) -> AppTest:
         monkeypatch.setenv("SEMINAR_WORKSPACE", str(workspace.root))
         at = AppTest.from_function(station_script, default_timeout=60, kwargs={"name": station})

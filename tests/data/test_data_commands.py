@@ -84,7 +84,10 @@ def test_deleting_says_first_what_depends_on_it(run, table: Path, workspace: Wor
     assert answer["error"]["kind"] == "not_confirmed"
     assert "will be stale: runs first; maps abc" in answer["error"]["message"]
     assert workspace.dataset_dir("tiny").is_dir()
+    workspace.answers.mkdir()
+    (workspace.answers / "of-a-life.json").write_text("{}")
     status, answer = run("delete", "dataset", "tiny", "--yes")
+    assert not workspace.answers.exists(), "what the app worked out of it"
     assert (status, answer["deleted"]) == (0, "tiny")
     assert not workspace.dataset_dir("tiny").exists()
     assert run_dir.is_dir()

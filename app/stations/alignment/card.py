@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -44,13 +42,7 @@ def part_name() -> str:
 
 def table_of(run: str, names: tuple[str, ...], rows: tuple[int, ...] | None = None) -> pd.DataFrame:
     """The cards of several stages as one table."""
-    cards: dict[str, Any] = {}
-    correction = state.get("correction")
-    missing = f"Measuring {len(names)} stages …"
-    with st.spinner(missing, show_time=True):
-        for name in names:
-            cards[name] = sources.card(run, name, correction, rows)
-    return card_table(cards)
+    return card_table(sources.cards(run, names, state.get("correction"), rows))
 
 
 def pick_slice() -> None:
@@ -252,11 +244,7 @@ def film(run: str, frames: tuple[str, ...]) -> None:
             on_click=lambda: st.session_state.__setitem__(key, True),
         )
         return
-    cards = {}
-    with widgets.progress_bar("Measuring checkpoints") as progress:
-        for at, frame in enumerate(frames):
-            progress(at, len(frames), frame)
-            cards[frame] = sources.card(run, frame, state.get("correction"))
+    cards = sources.cards(run, frames, state.get("correction"))
     steps = [sources.stage_vectors(run, frame).step for frame in frames]
     order = sorted(range(len(frames)), key=lambda at: steps[at])
     table = card_table({frames[at]: cards[frames[at]] for at in order})

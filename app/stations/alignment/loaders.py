@@ -12,14 +12,15 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import loaders
+from app import limits, loaders
 from app.components.alignment_map import payload
 from app.components.block import head_of
+from app.work import tasks, waiting
+from app.work.waiting import Heavy
 from seminar_core.workspace import Workspace
 
 if TYPE_CHECKING:
     from seminar_core.alignment.channel_set import ChannelSet
-    from seminar_core.alignment.map_drawing import Drawings
     from seminar_core.alignment.map_store import MapRequest
     from seminar_core.alignment.projection import Layout
     from seminar_core.alignment.stages import StageVectors
@@ -68,7 +69,12 @@ def _stage(root: str, run: str, stage: str, version: str) -> StageVectors:
 
 
 def stage_vectors(run: str, stage: str) -> StageVectors:
-    """Vectors of the catalogue at one stage."""
+    """Vectors of the catalogue at one stage.
+
+    Raises:
+        Pending: texts and pictures are being encoded first.
+    """
+    loaders.encoded_for(run)
     return _stage(str(loaders.workspace().root), run, stage, run_version(run))
 
 
@@ -77,43 +83,53 @@ def channel_sets(run: str, names: tuple[str, ...]) -> dict[str, ChannelSet]:
     return {name: stage_vectors(run, name).channels for name in names}
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def _card(
-    root: str, run: str, stage: str, version: str, correction: str, rows: tuple[int, ...] | None
-) -> dict[str, Any]:
-    from seminar_core.alignment.stages import card_of
-
-    chosen = None if rows is None else np.array(rows, np.int32)
-    return card_of(stage_vectors(run, stage), items=chosen, correction=correction)
+def version(run: str) -> str:
+    """Digest of what the run, and the one it was restored from, hold."""
+    return ",".join(
+        loaders.run_content(name) for name in sorted({run, *(source for source, _ in stages(run).values())})
+    )
 
 
-def card(run: str, stage: str, correction: str, rows: tuple[int, ...] | None = None) -> dict[str, Any]:
-    """Number card of a stage, of all items or of the catalogue rows `rows`."""
-    return _card(str(loaders.workspace().root), run, stage, run_version(run), correction, rows)
+def cards(
+    run: str, names: tuple[str, ...], correction: str, rows: tuple[int, ...] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Number card of each stage, of all items or of the catalogue rows `rows`.
 
-
-@st.cache_data(max_entries=16, show_spinner="Measuring the frozen encoders …")
-def _encoders_card(
-    root: str, run: str, stage: str, version: str, correction: str, rows: tuple[int, ...] | None
-) -> dict[str, Any] | None:
-    from seminar_core.alignment import stages as alignment
-
-    chosen = None if rows is None else np.array(rows, np.int32)
-    opened = stage_vectors(run, stage)
-    return alignment.encoders_card(Workspace(Path(root)), opened, items=chosen, apart=True, correction=correction)
+    Raises:
+        Pending: they are being measured.
+    """
+    root, content = str(loaders.workspace().root), version(run)
+    asked = [(run, name, content, correction, rows) for name in names]
+    questions = [Heavy(f"Number card of {one[1]}", tasks.card, (root, *one), one) for one in asked]
+    return dict(zip(names, waiting.answers(questions), strict=True))
 
 
 def encoders_card(run: str, stage: str, correction: str, rows: tuple[int, ...] | None = None) -> dict[str, Any] | None:
-    """Number card of the text and picture encoders that the run was trained on; None without both."""
-    return _encoders_card(str(loaders.workspace().root), run, stage, run_version(run), correction, rows)
+    """Number card of the text and picture encoders that the run was trained on; None without both.
+
+    Raises:
+        Pending: it is being measured.
+    """
+    asked = (run, stage, version(run), correction, rows)
+    root = str(loaders.workspace().root)
+    return waiting.answer(Heavy("Number card of the encoders", tasks.encoders_card, (root, *asked), asked))
 
 
-@st.cache_resource(show_spinner=False)
-def drawings() -> Drawings:
-    """Maps that this server is drawing."""
-    from seminar_core.alignment.map_drawing import Drawings
+def drawn(run: str, names: tuple[str, ...], request: MapRequest) -> None:
+    """Have the map drawn into the workspace.
 
-    return Drawings()
+    Raises:
+        Pending: it is being drawn.
+        ResourceError: too many of this session are.
+    """
+    asked = (run, names, version(run), request)
+    root = str(loaders.workspace().root)
+    question = Heavy("UMAP of this run", tasks.umap, (root, *asked), asked, keep=False, slow=True)
+    live = waiting.desk().live()
+    if question.key not in live:
+        limits.refuse_maps(live)
+        limits.map_began(question.key)
+    waiting.answer(question)
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
@@ -197,18 +213,21 @@ def pair_cosines(digest: str, layout: Layout, items: payload.MapItems) -> np.nda
     return _pair_cosines(digest, layout, items)
 
 
-@st.cache_data(max_entries=16, show_spinner="Comparing the modalities' neighbours …")
-def _worklist(root: str, run: str, stage: str, version: str, of: str) -> tuple[pd.DataFrame, int, int]:
-    from seminar_core.alignment import stages as alignment
-
-    rows = alignment.item_rows if of == "items" else alignment.people_rows
-    found, judged, total = rows(stage_vectors(run, stage))
-    return pd.DataFrame(found), judged, total
-
-
 def worklist(run: str, stage: str, of: str) -> tuple[pd.DataFrame, int, int]:
-    """The whole work-list of items or people, how many were judged, and how many there are."""
-    return _worklist(str(loaders.workspace().root), run, stage, run_version(run), of)
+    """The whole work-list of items or people, how many were judged, and how many there are.
+
+    Raises:
+        Pending: it is being made.
+    """
+    asked = (run, stage, version(run), of)
+    root = str(loaders.workspace().root)
+    found, judged, total = waiting.answer(Heavy(f"Work-list of {of}", tasks.worklist, (root, *asked), asked))
+    return _worklist(asked, found), judged, total
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _worklist(asked: tuple[str, ...], _rows: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(_rows)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from app import limits, loaders, state, widgets
+from app import loaders, state, widgets
 from app.components.alignment_map import alignment_map, courier, payload
 from app.stations.alignment import badge as alignment_badge
 from app.stations.alignment import figures
@@ -32,51 +32,18 @@ CHANGED = "alignment_selection_changed"  # the rest of the page follows a select
 def render(run: str, names: tuple[str, ...], *, film: bool) -> None:
     """Draw the map, or PCA with the progress of UMAP."""
     request = MapRequest(seed=state.get("seed"), fit_limit=min(FIT_LIMIT, MOST_FITTED // len(names)))
-    sources.drawings().warm_up()
     layout = sources.kept_layout(run, names, request)
     if layout is None:
-        with widgets.explained("umap_limit"):
-            waiting(run, names, request)
-        layout = sources.pca_layout(run, names, request.seed)
+        if sources.has_stale_map(run, names, request):
+            widgets.trust_line(
+                "the kept map of this run was drawn from other vectors than it has now: it is drawn again"
+            )
+        widgets.trust_line("this is PCA until UMAP is drawn")
+        with widgets.explained("umap_error"):
+            sources.drawn(run, names, request)
+        layout = sources.kept_layout(run, names, request) or sources.pca_layout(run, names, request.seed)
     block, digest, items = sources.block(run, names, layout, film=film)
     fragment(run, names, layout, block, digest, items)
-
-
-def waiting(run: str, names: tuple[str, ...], request: MapRequest) -> None:
-    """Start UMAP behind the page and show how far it is; the page is drawn again when it is done."""
-    from seminar_core.alignment.stages import map_source
-
-    key, drawings = sources.map_key(run, names, request), sources.drawings()
-    drawing = drawings.get(key)
-    if drawing is None:
-        limits.refuse_maps(drawings.live())
-        opened = {name: sources.stage_vectors(run, name) for name in names}
-        channels = sources.channel_sets(run, names)
-        drawing = drawings.start(key, loaders.workspace(), channels, request, map_source(run, opened))
-        limits.map_began(key)
-    if sources.has_stale_map(run, names, request):
-        widgets.trust_line("the kept map of this run was drawn from other vectors than it has now: it is drawn again")
-
-    @st.fragment(run_every=None if drawing.finished else 0.5)
-    def watch() -> None:
-        if drawing.finished and drawing.error is None:
-            drawings.forget(key)
-            st.rerun()
-        if drawing.error is not None:
-            widgets.error_panel(drawing.error, key="umap_error")
-            if st.button("Draw it again", key="umap_again"):
-                drawings.forget(key)
-                st.rerun()
-            return
-        left = f" · about {drawing.left_s:.0f} s left" if drawing.left_s is not None else ""
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.progress(
-                min(1.0, drawing.done / max(drawing.total, 1)),
-                text=f"This is PCA. UMAP: {widgets.plain(drawing.message)} {drawing.done} of {drawing.total}{left}",
-            )
-            st.button("Cancel", key="umap_cancel", icon=":material/stop_circle:", on_click=drawing.stop.set)
-
-    watch()
 
 
 @st.fragment

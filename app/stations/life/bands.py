@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from app import loaders, state, widgets
@@ -20,17 +21,18 @@ def chart(name: str, person: str, *, key: str, says: str = "", height: int | Non
     """
     found = loaders.interests(name, person)
     zone = state.get("zone")
-    frame = pd.DataFrame(found.shares.T, columns=found.names)
-    frame.insert(0, "time", widgets.times(found.middle_s, zone))
-    figure = figures.interests(list(frame["time"]), found.shares, found.names, zone=zone)
+    names, shares = found["names"], np.array(found["shares"]).reshape(-1, len(found["middle_s"]))
+    frame = pd.DataFrame(shares.T, columns=names)
+    frame.insert(0, "time", widgets.times(np.array(found["middle_s"]), zone))
+    figure = figures.interests(list(frame["time"]), shares, names, zone=zone)
     if height:
         figure.update_layout(height=height)
     widgets.chart(
         figure,
         name=key,
-        alt=f"Shares of person {person}'s interests over time: " + ", ".join(found.names),
+        alt=f"Shares of person {person}'s interests over time: " + ", ".join(names),
         table=frame,
         says=says
-        or f"{len(found.names)} clusters of {found.items:,} distinct items by {found.source}; "
+        or f"{len(names)} clusters of {found['items']:,} distinct items by {found['source']}; "
         "each is named after its most frequent category or words.",
     )
