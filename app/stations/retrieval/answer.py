@@ -16,7 +16,7 @@ from app import loaders, state, widgets
 from app.components.answer import answer, payload
 from app.palette import VERDICTS
 from app.stations.retrieval import controls
-from app.stations.retrieval.kept_card import METRICS, card
+from app.stations.retrieval.kept_card import METRICS, described
 from seminar_core.contracts import CHANNEL_NAMES, CHANNELS
 from seminar_core.errors import SeminarError
 from seminar_core.search.answer import Answered
@@ -161,8 +161,8 @@ def wall_clock_ms(name: str, answered: Answered, events: np.ndarray | None = Non
     """(n,) milliseconds on the wall clock of the chosen zone, of the kept events or of others."""
     life = loaders.dataset(name).store.life(answered.trace.moment.person_row)
     chosen = answered.verdicts.event.to_numpy(np.int64) if events is None else events
-    stamps = pd.DatetimeIndex(widgets.times(life.time_s[chosen], state.get("zone")))
-    return stamps.as_unit("ms").asi8.astype(np.float64)
+    stamps = pd.to_datetime(np.asarray(life.time_s[chosen], np.int64), unit="s", utc=True)
+    return stamps.tz_convert(state.get("zone")).tz_localize(None).as_unit("ms").asi8.astype(np.float64)
 
 
 def lanes(name: str, answered: Answered) -> dict[str, Any]:
@@ -190,6 +190,10 @@ def lists(name: str, answered: Answered) -> tuple[dict[str, Any], dict[str, str]
     weights = dict(zip(order.event, zip(order.weight_exact, order.weight_approx, strict=True), strict=True))
     shown = st.session_state.get(CARDS, SHOWN)
     counts = table.verdict.value_counts()
+    key = loaders.dataset(name).hash
+    sent: dict[str, bool] = st.session_state.setdefault(SENT, {})
+    if len(sent) > MOST_PICTURES:
+        sent.clear()
     pictures: dict[str, str] = {}
     groups: list[dict[str, Any]] = []
     most = 0
@@ -199,12 +203,10 @@ def lists(name: str, answered: Answered) -> tuple[dict[str, Any], dict[str, str]
     ):
         events = order.event[order.verdict.isin(chosen.split())].tolist()
         most = max(most, len(events))
-        listed: list[dict[str, Any]] = [
-            dict(card(name, found, by_event[event], verdict, image=False)) for event in events[:shown]
-        ]
+        listed = described(name, found, [by_event[event] for event in events[:shown]], verdict)
         for event, one in zip(events, listed, strict=False):
             one["lines"][0] = "weight {:.4f} exact, {:.4f} approximate".format(*weights[event])
-            named(name, found, event, one, pictures)
+            name_picture(name, key, one, sent, pictures)
         if events:
             groups.append(
                 {"heading": heading, "note": f"{note}, showing {len(listed)} of {len(events)}", "cards": listed}
@@ -213,20 +215,22 @@ def lists(name: str, answered: Answered) -> tuple[dict[str, Any], dict[str, str]
     return {"groups": groups, "note": nothing, "more": shown < min(most, MOST_SHOWN)}, pictures
 
 
-def named(name: str, found: Trace, event: int, one: dict[str, Any], pictures: dict[str, str]) -> None:
-    """Give a card the name of its picture, and add the picture to `pictures` when the browser has not got it."""
-    dataset = loaders.dataset(name)
-    row = int(dataset.store.life(found.moment.person_row).item[event])
-    picture = f"{dataset.hash[:12]}/{row}"
-    sent: dict[str, bool] = st.session_state.setdefault(SENT, {})
-    if len(sent) > MOST_PICTURES:
-        sent.clear()
+def name_picture(name: str, key: str, one: dict[str, Any], sent: dict[str, bool], pictures: dict[str, str]) -> None:
+    """Give a card the name of its picture, and add the picture to `pictures` when the browser has not got it.
+
+    Args:
+        name, key: of the data set, and what its content is known by.
+        one: from `described`.
+        sent: name -> whether there is such a picture, of those that were sent.
+        pictures: of this answer.
+    """
+    row = one.pop("item")
+    picture = f"{key[:12]}/{row}"
     if picture not in sent:
         image = loaders.picture(name, row)
         sent[picture] = bool(image)
         if image:
             pictures[picture] = image
-    one.pop("image")
     if sent[picture]:
         one["picture"] = picture
 

@@ -153,10 +153,10 @@ def what_if(run: str, question: Question) -> Question:
     study = loaders.study(run)
     own_k = int(study.run.config.model.keep)
     with st.container(horizontal=True, vertical_alignment="bottom", key="what_if"):
-        names = list(dict.fromkeys([*spec_names(run), *KNOWN]))
+        trained = spec_names(run)
+        names = list(dict.fromkeys([*trained, *KNOWN]))
         if state.get("spec") not in names:
             names.append(state.get("spec"))
-        trained = set(spec_names(run))
         st.selectbox(
             "Specification",
             names,

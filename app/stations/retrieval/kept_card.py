@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 from app import loaders, state
 from app.components.cards import Card
@@ -20,27 +21,38 @@ METRICS = (
 )
 
 
-def card(name: str, found: Trace, row: dict[str, Any], verdict: dict[int, str], *, image: bool = True) -> Card:
-    """One kept event, with its picture where `image` is asked for."""
-    dataset = loaders.dataset(name)
+def card(name: str, found: Trace, row: dict[str, Any], verdict: dict[int, str]) -> Card:
+    """One kept event with its picture."""
+    one = described(name, found, [row], verdict)[0]
+    return cast(Card, {**one, "image": loaders.picture(name, one.pop("item"))})
+
+
+def described(name: str, found: Trace, rows: Sequence[dict[str, Any]], verdict: dict[int, str]) -> list[dict[str, Any]]:
+    """Kept events as cards without picture; `item` is the row of the item in the catalogue."""
+    dataset, chosen = loaders.dataset(name), set(state.get("event"))
     life = dataset.store.life(found.moment.person_row)
-    event = int(row["event"])
-    item, query = int(life.item[event]), int(life.query[event])
-    days = (found.moment.time_s - int(life.time_s[event])) / 86_400
-    said = verdict[event]
-    return {
-        "id": str(event),
-        "title": dataset.titles[item] or "(no title)",
-        "query": dataset.query_texts[query],
-        "image": loaders.picture(name, item) if image else "",
-        "lines": [
-            f"rank {row['rank']} · weight {row['weight']:.4f} · score {row['score']:.3f}",
-            f"{days:,.1f} days ago · event {event} · {heads(row['heads'])}",
-        ],
-        "mark": f"{VERDICTS[said][2]} {said}",
-        "tone": {"kept": "same"}.get(said, said),
-        "chosen": str(event) in state.get("event"),
-    }
+    cards = []
+    for row in rows:
+        event = int(row["event"])
+        item, query = int(life.item[event]), int(life.query[event])
+        days = (found.moment.time_s - int(life.time_s[event])) / 86_400
+        said = verdict[event]
+        cards.append(
+            {
+                "id": str(event),
+                "item": item,
+                "title": dataset.titles[item] or "(no title)",
+                "query": dataset.query_texts[query],
+                "lines": [
+                    f"rank {row['rank']} · weight {row['weight']:.4f} · score {row['score']:.3f}",
+                    f"{days:,.1f} days ago · event {event} · {heads(row['heads'])}",
+                ],
+                "mark": f"{VERDICTS[said][2]} {said}",
+                "tone": {"kept": "same"}.get(said, said),
+                "chosen": str(event) in chosen,
+            }
+        )
+    return cards
 
 
 def heads(found: list[int]) -> str:
