@@ -87,6 +87,11 @@ class TargetBatch:
         return f"TargetBatch(B={b}, P={p}, N={n}, targets={int(self.valid.sum())})"
 
 
+def all_finite(array: np.ndarray, block: int = 1 << 20) -> bool:
+    """Whether no value is NaN or infinite, looked at in blocks of rows: a memory map is never whole in memory."""
+    return all(bool(np.isfinite(array[start : start + block]).all()) for start in range(0, len(array), block))
+
+
 @dataclass(frozen=True)
 class ChannelVectors:
     """Vectors of the whole catalogue and of all distinct queries, as the model sees them before its projections G.
@@ -110,7 +115,7 @@ class ChannelVectors:
         check_shape("ChannelVectors.item", self.item, (None, 3, self.query.shape[-1]))
         check_shape("ChannelVectors.item_present", self.item_present, self.item.shape[:2])
         check_shape("ChannelVectors.query_present", self.query_present, self.query.shape[:1])
-        if not (np.isfinite(self.item).all() and np.isfinite(self.query).all()):
+        if not (all_finite(self.item) and all_finite(self.query)):
             raise NonFiniteError(
                 "channel vectors hold NaN or infinity", hint="the run diverged: train again with a lower learning rate"
             )

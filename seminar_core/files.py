@@ -17,9 +17,12 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .errors import CorruptFileError, ExistsError, GoneError, MissingFileError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def plain(value: Any) -> Any:
@@ -181,6 +184,20 @@ class HeldDirectory:
         except OSError:
             return None
         return now if (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino) else None
+
+
+def mapped_table(file: BinaryIO, shape: tuple[int, ...], offset: int = 0) -> np.ndarray:
+    """An empty float32 table in an open file, as a memory map.
+
+    The room is taken on disk at once: writing through a map into a full disk would end the process without a word.
+
+    Raises:
+        OSError: the disk has no room for it.
+    """
+    import numpy as np  # most of what reads this file needs none: a waiting job is to stay small
+
+    os.posix_fallocate(file.fileno(), offset, 4 * math.prod(shape))
+    return np.asarray(np.memmap(file, np.float32, "r+", offset, shape))
 
 
 def guarded(text: str) -> str:

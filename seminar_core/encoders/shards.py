@@ -22,6 +22,7 @@ import numpy as np
 
 from ..data.dataset import Dataset
 from ..errors import NonFiniteError
+from ..files import mapped_table
 from ..progress import Progress
 from .text import TextFunction, item_texts, query_texts
 
@@ -169,7 +170,11 @@ def assemble(folder: Path, work: Work, target: Path) -> tuple[int, dict[str, int
     width = pending.shape[1]
     counts = {}
     for name, (rows, size) in work.tables.items():
-        table = np.lib.format.open_memmap(target / f"{name}.npy", mode="w+", dtype=np.float32, shape=(size, width))
+        with (target / f"{name}.npy").open("w+b") as file:
+            header = {"descr": "<f4", "fortran_order": False, "shape": (size, width)}
+            np.lib.format.write_array_header_1_0(file, header)
+            file.flush()
+            table = mapped_table(file, (size, width), file.tell())
         present = np.zeros(size, bool)
         at = 0
         while at < len(rows):
@@ -181,7 +186,6 @@ def assemble(folder: Path, work: Work, target: Path) -> tuple[int, dict[str, int
             table[places] = taken
             present[places] = (taken != 0).any(axis=1)
             at += len(taken)
-        table.flush()
         np.save(target / f"{name}_present.npy", present, allow_pickle=False)
         counts[name] = int(present.sum())
     return width, counts

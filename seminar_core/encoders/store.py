@@ -125,11 +125,11 @@ def load_encodings(
 
 
 def _load(folder: Path, name: str, rows: int) -> np.ndarray:
-    """One stored table of `rows` + 1 rows, memory-mapped."""
+    """One stored table of `rows` + 1 rows, memory-mapped; what is written into it stays in this process."""
     path = folder / f"{name}.npy"
     hint = f"delete the folder {folder} and encode again"
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.load(path, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise CorruptFileError(f"{path} cannot be read: {error}", hint=hint) from error
     if len(array) != rows + 1:

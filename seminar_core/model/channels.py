@@ -18,6 +18,9 @@ from ..contracts import CHANNELS, ITEM_CHANNELS
 from ..errors import ConfigError, NonFiniteError, ShapeError, UnknownNameError
 from .lookup import bag_mean, look_up, project_rows
 
+BLOCK = 65_536
+"""Rows of a frozen table that are looked at together."""
+
 
 def _frozen(name: str, table: Tensor | None, present: Tensor | None, rows: int) -> tuple[Tensor, Tensor]:
     """Checked copy-free frozen table and its presence mask; absent rows must be exactly zero and are made so."""
@@ -28,16 +31,24 @@ def _frozen(name: str, table: Tensor | None, present: Tensor | None, rows: int) 
         raise ShapeError(
             f"{name} has shape {tuple(table.shape)}, expected ({rows}, W)", hint="one row per id and row 0"
         )
-    if not bool(torch.isfinite(table).all()):
-        bad = int((~torch.isfinite(table).all(1)).nonzero()[0, 0])
+    finite, filled = _look(table)
+    if not bool(finite.all()):
+        bad = int((~finite).nonzero()[0, 0])
         raise NonFiniteError(f"{name} row {bad} holds NaN or infinity", hint="encode the data set again")
-    present = (table != 0).any(1) if present is None else torch.as_tensor(present).clone().bool()
+    present = filled.clone() if present is None else torch.as_tensor(present).clone().bool()
     present[0] = False
-    stray = (table != 0).any(1) & ~present
+    stray = filled & ~present
     if bool(stray.any()):
         table = table.clone()
         table[stray] = 0
     return table.float(), present
+
+
+def _look(table: Tensor) -> tuple[Tensor, Tensor]:
+    """(n,) bool, rows without NaN and infinity, and (n,) bool, rows that are not zero; in blocks, to save memory."""
+    blocks = table.split(BLOCK)
+    finite = torch.cat([torch.isfinite(block).all(1) for block in blocks])
+    return finite, torch.cat([(block != 0).any(1) for block in blocks])
 
 
 def _rows(name: str, table: Tensor | None, rows: int, largest: int) -> Tensor:

@@ -7,7 +7,7 @@ side: u_{h,m} = w_m (G^m)^T A_h^T f(target) / sqrt(d_h) with A_h = W^Q_h^T W^K_h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 BLOCK = 65_536
 
 
+TableMaker = Callable[[tuple[int, ...]], np.ndarray]
+
+
+def in_memory(shape: tuple[int, ...]) -> np.ndarray:
+    """An empty float32 table in memory."""
+    return np.empty(shape, np.float32)
+
+
 class Foldable(Protocol):
     """What a PSU and a ranker with a linear first stage have in common: channels, fusion, and a score to fold."""
 
@@ -42,26 +50,33 @@ class Foldable(Protocol):
 
 
 @torch.no_grad()
-def channel_vectors(model: Foldable) -> ChannelVectors:
+def channel_vectors(model: Foldable, table: TableMaker = in_memory) -> ChannelVectors:
     """Vectors of the whole catalogue and of all queries after the channels, before G.
 
     With `item_absent="renormalise"` each item's vectors carry the factor of its presence pattern.
+
+    Args:
+        model: whose vectors they are.
+        table: makes the (I+1, 3, D) table of the items, which is what grows with a catalogue.
     """
     channels, fusion = model.channels, model.fusion
     device = fusion.channel_enabled.device
-    items, present, queries, asked = [], [], [], []
+    items: np.ndarray | None = None
+    present, queries, asked = [], [], []
     for rows in _blocks(channels.n_items + 1, device):
         vectors, there = channels.items(rows)
         scale = fusion.item_scale(there)
-        items.append((vectors if scale is None else vectors * scale.unsqueeze(-1)).float().cpu().numpy())
+        block = (vectors if scale is None else vectors * scale.unsqueeze(-1)).float().cpu().numpy()
+        if items is None:
+            items = table((channels.n_items + 1, *block.shape[1:]))
+        items[int(rows[0]) : int(rows[-1]) + 1] = block
         present.append(there.cpu().numpy())
     for rows in _blocks(channels.n_queries + 1, device):
         vectors, there = channels.queries(rows)
         queries.append(vectors.float().cpu().numpy())
         asked.append(there.cpu().numpy())
-    return ChannelVectors(
-        np.concatenate(items), np.concatenate(present), np.concatenate(queries), np.concatenate(asked)
-    )
+    assert items is not None  # row 0 is always there
+    return ChannelVectors(items, np.concatenate(present), np.concatenate(queries), np.concatenate(asked))
 
 
 def _blocks(rows: int, device: torch.device) -> list[Tensor]:

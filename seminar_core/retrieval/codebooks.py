@@ -33,6 +33,7 @@ FORMAT = 1
 TABLES, CODES = "tables.safetensors", "codes.safetensors"
 TRAINING_ROWS = 20_000
 MAX_STORED_PAIRS = 1_000_000
+ENCODED_ROWS = 200_000  # at once: a large catalogue is never transformed whole
 
 
 @dataclass(frozen=True)
@@ -177,9 +178,11 @@ def train_codebooks(
 
 def _encode_all(part: Part, vectors: ChannelVectors, pair_key: np.ndarray) -> np.ndarray:
     """Codes of everything a part codes: all item rows, all query rows, or the given pairs."""
-    if part.name == "item":
-        return part.encode(vectors.item.reshape(len(vectors.item), -1))
-    return part.encode(vectors.query if part.name == "query" else pair_vectors(vectors, *_unkeyed(pair_key)))
+    if part.name == "pair":
+        return part.encode(pair_vectors(vectors, *_unkeyed(pair_key)))
+    table = vectors.query if part.name == "query" else vectors.item.reshape(len(vectors.item), -1)
+    blocks = [part.encode(table[start : start + ENCODED_ROWS]) for start in range(0, len(table), ENCODED_ROWS)]
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 
 def _check_targets(spec: Spec, vectors: ChannelVectors, targets: np.ndarray) -> np.ndarray:

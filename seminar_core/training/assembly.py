@@ -44,6 +44,8 @@ from .row_adam import RowAdam
 HIDE_STREAM = 7
 VALIDATION_SEED = 12345
 QUERY_TOKENS = 1 << 15
+MAPPED_FROM = 1 << 28
+"""Bytes from which the vectors of a catalogue are read as a memory map instead of being copied into memory."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,10 @@ def channel_arrays(material: Material, config: ModelConfig) -> dict[str, Any]:
     dataset, encodings = material.dataset, material.encodings
 
     def tensor(array: np.ndarray | None) -> Tensor | None:
-        return None if array is None else torch.from_numpy(np.array(array))
+        if array is None:
+            return None
+        mapped = isinstance(array, np.memmap) and array.mode == "c" and array.nbytes >= MAPPED_FROM
+        return torch.from_numpy(np.asarray(array) if mapped else np.array(array))
 
     return {
         "width": config.width,

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..contracts import ChannelVectors
 from ..data.dataset import Dataset
 from ..data.opening import open_dataset
 from ..errors import NotReadyError, StaleError, UnknownNameError
-from ..files import read_json
+from ..files import mapped_table, read_json
+from ..model.fold import channel_vectors, in_memory
 from ..model.psu import PSU
 from ..model.ranker import Ranker
 from ..runtime import resolve_device
 from ..workspace import Workspace
-from .assembly import Material, build_psu, build_ranker, gather_material
+from .assembly import MAPPED_FROM, Material, build_psu, build_ranker, gather_material
 from .checkpoint import STATE, WEIGHTS, load_weights
 from .loop import BEST, FIRST, LAST
 from .quantised import attach_codec
@@ -83,7 +88,15 @@ class Run:
     def channel_vectors(self) -> ChannelVectors:
         """The model's vectors of the catalogue and the queries, with what they come from as their origin."""
         source = json.dumps([self.weights, self.card.dataset_hash, self.card.encodings], sort_keys=True)
-        return replace(self.model.channel_vectors(), origin=hashlib.sha256(source.encode()).hexdigest()[:12])
+        vectors = channel_vectors(self.model, self._table)
+        return replace(vectors, origin=hashlib.sha256(source.encode()).hexdigest()[:12])
+
+    def _table(self, shape: tuple[int, ...]) -> np.ndarray:
+        """An empty table; a large one in a file without a name beside the run, which goes with the process."""
+        if 4 * math.prod(shape) < MAPPED_FROM:
+            return in_memory(shape)
+        with tempfile.TemporaryFile(dir=self.path) as file:
+            return mapped_table(file, shape)
 
     def __repr__(self) -> str:
         return f"Run({self.name!r}, {self.card.model} on {self.card.dataset!r}, {self.stage} = step {self.step})"
