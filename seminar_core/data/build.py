@@ -19,7 +19,7 @@ from ..files import write_json
 from ..progress import Progress, silent
 from ..workspace import Workspace
 from .catalogue import Catalogue, CatalogueWritten, with_items_of_events, write_catalogue
-from .event_source import HINTS, EventSource
+from .event_source import EventSource, hint_of
 from .event_writer import EventWriter, Rows, Tallies, sorted_blocks
 from .limits import BYTES, require_room
 from .report import make_report
@@ -108,7 +108,7 @@ def refuse_empty(source: EventSource) -> None:
         reasons = ", ".join(f"{count} {kind}" for kind, (count, _) in source.rejected.items())
         raise EmptyDataError(
             f"{source.path}: no event is left, all {source.n_rejected} rows were rejected ({reasons})",
-            hint=HINTS[max(source.rejected, key=lambda kind: source.rejected[kind][0])],
+            hint=hint_of(source, max(source.rejected, key=lambda kind: source.rejected[kind][0])),
         )
 
 

@@ -47,6 +47,16 @@ HINTS = {
 }
 
 
+FORMATS = (
+    "%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %I:%M %p", "%d/%m/%Y %I:%M:%S %p", "%d/%m/%Y %I:%M %p",
+    "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %H:%M", "%m/%d/%Y", "%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%d/%m/%Y",
+    "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%Y", "%d-%m-%Y %H:%M:%S", "%d-%m-%Y",
+    "%d/%b/%Y:%H:%M:%S %z", "%a %b %d %H:%M:%S %z %Y", "%a, %d %b %Y %H:%M:%S %z", "%d %b %Y %H:%M:%S", "%b %d, %Y",
+)  # fmt: skip
+"""Ways to write a time that logs and spreadsheets use, tried on times that are neither numbers nor ISO 8601."""
+LOOKED_AT = 1_000
+
+
 @dataclass(frozen=True)
 class EventSource:
     """Clean and rejected rows of one events file as views `clean` and `checked` of a scratch connection.
@@ -82,6 +92,32 @@ class EventSource:
         with reading(self.path):
             found = self.connection.execute(f"SELECT DISTINCT {column} FROM clean WHERE {column} IS NOT NULL")
             return [row[0] for row in found.fetchall()]
+
+
+def hint_of(source: EventSource, kind: str) -> str:
+    """What to do about rejected rows of one kind; for times that cannot be read, the format that reads them."""
+    fitting = fitting_formats(source) if kind == "unreadable_time" and source.hints is not None else []
+    if not fitting:
+        return HINTS[kind]
+    told = " or ".join(f"--time-format '{name}'" for name in fitting)
+    which = ": month or day comes first, only you know which" if len(fitting) > 1 else ""
+    return f"the first {LOOKED_AT:,} such times at the most are all read with {told}{which}"
+
+
+def fitting_formats(source: EventSource) -> list[str]:
+    """Those of `FORMATS` that read every one of the first times that could not be read."""
+    found = []
+    with reading(source.path):
+        source.connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE unread AS SELECT trim(CAST(time AS VARCHAR), {BLANKS}) AS written "
+            f"FROM checked WHERE e_reason = 'unreadable_time' ORDER BY {identifier(ROW)} LIMIT {LOOKED_AT}"
+        )
+        for name in FORMATS:
+            ((missed,),) = source.connection.execute(
+                f"SELECT count(*) FROM unread WHERE try_strptime(written, {literal(name)}) IS NULL"
+            ).fetchall()
+            found += [] if missed else [name]
+    return found
 
 
 def open_events(

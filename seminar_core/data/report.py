@@ -13,7 +13,7 @@ import numpy as np
 
 from ..files import read_json
 from .catalogue import Catalogue, CatalogueWritten
-from .event_source import EXAMPLES, HINTS, EventSource
+from .event_source import EXAMPLES, EventSource, hint_of
 from .event_writer import Tallies
 from .intake.guesses import guesses_of
 from .life_checks import LifeChecks
@@ -116,7 +116,9 @@ def example_row(lengths: np.ndarray, searches: np.ndarray) -> int:
 
 def rejected_problems(source: EventSource) -> list[Problem]:
     """Rows that were left out, and columns that no event has a place for."""
-    problems = [problem(kind, count, rows, HINTS[kind]) for kind, (count, rows) in sorted(source.rejected.items())]
+    problems = [
+        problem(kind, count, rows, hint_of(source, kind)) for kind, (count, rows) in sorted(source.rejected.items())
+    ]
     for name in source.ignored:
         problems.append(
             problem("ignored_column", 1, [], f"column {name!r} of the events is not read: properties belong to items")

@@ -261,6 +261,29 @@ def test_dates_read_as_seconds_are_doubted(workspace, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("written", "formats"),
+    [
+        ("09/13/2020 12:00:00 PM", ["%m/%d/%Y %I:%M:%S %p"]),
+        ("13.09.2020 18:30", ["%d.%m.%Y %H:%M"]),
+        ("13/Sep/2020:12:26:40 +0200", ["%d/%b/%Y:%H:%M:%S %z"]),
+        ("03/04/2020", ["%m/%d/%Y", "%d/%m/%Y"]),
+        ("yesterday", []),
+    ],
+)
+def test_times_that_cannot_be_read_are_told_with_the_format_that_reads_them(workspace, tmp_path, written, formats):
+    folder = write(tmp_path / "in", f"person,time,item\np,1,a\np,{written},b\np,2020-09-13,c\n")
+    _, found = read(workspace, folder)
+    (line,) = [p for p in found["problems"] if p["kind"] == "unreadable_time"]
+    assert line["example_rows"] == [2]
+    for name in formats:
+        assert f"--time-format '{name}'" in line["hint"]
+        (folder / "events.csv").write_text(f"person,time,item\np,{written},b\n")
+        assert read(workspace, folder, time_format=name)[0]["rejected"] == 0
+    assert ("only you know which" in line["hint"]) == (len(formats) > 1)
+    assert line["hint"].startswith("write times as") == (not formats)
+
+
+@pytest.mark.parametrize(
     ("told", "words"),
     [
         ({"delimiter": "ab"}, "is not one character"),
