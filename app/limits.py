@@ -1,4 +1,4 @@
-"""What one session may start: jobs that wait or run, bytes that are uploaded, maps that are drawn at once.
+"""What one session may start: jobs that wait or run, uploads, maps at once, new questions to Retrieval in a second.
 
 A session is one open page. The limits of the whole workspace (`jobs.control`) stand beside these; each has a variable
 of the server's environment.
@@ -17,8 +17,13 @@ from seminar_core.jobs import control
 from seminar_core.jobs.state import LIVE
 from seminar_core.workspace import Workspace
 
-MOST = {"SEMINAR_SESSION_JOBS": 20, "SEMINAR_SESSION_UPLOAD_MB": 2_000, "SEMINAR_SESSION_MAPS": 2}
-STARTED, UPLOADED, MAPS = "session_jobs", "session_uploaded", "session_maps"
+MOST = {
+    "SEMINAR_SESSION_JOBS": 20,
+    "SEMINAR_SESSION_UPLOAD_MB": 2_000,
+    "SEMINAR_SESSION_MAPS": 2,
+    "SEMINAR_SESSION_QUESTIONS": 50,
+}
+STARTED, UPLOADED, MAPS, QUESTIONS = (f"session_{name}" for name in ("jobs", "uploaded", "maps", "questions"))
 
 
 def most(variable: str) -> int:
@@ -100,3 +105,19 @@ def refuse_maps(drawing: list[str]) -> None:
 def map_began(key: str) -> None:
     """Count a map that this session has begun to draw."""
     st.session_state[MAPS] = [*st.session_state.get(MAPS, ()), key]
+
+
+def refuse_haste(now_s: float) -> None:
+    """Count a question to Retrieval that is not answered from memory, and raise beyond the limit of a second.
+
+    Raises:
+        ResourceError: with the number and the rule.
+    """
+    recent = [asked for asked in st.session_state.get(QUESTIONS, ()) if now_s - asked < 1]
+    limit = most("SEMINAR_SESSION_QUESTIONS")
+    if len(recent) >= limit:
+        raise ResourceError(
+            f"{len(recent) + 1} new questions of this session within a second, at most {limit} are answered",
+            hint="wait a second; SEMINAR_SESSION_QUESTIONS sets another limit where the server is started",
+        )
+    st.session_state[QUESTIONS] = [*recent, now_s]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import threading
+import time
 from collections.abc import Collection
 from contextlib import suppress
 from functools import lru_cache
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from app import limits
 from app.work import tasks, waiting
 from app.work.waiting import Heavy
 from seminar_core.errors import SeminarError
@@ -373,6 +375,7 @@ def study(run_name: str) -> Study:
 def _answered(root: str, run_name: str, key: str, asked: str, _question: Question) -> Answered:
     from seminar_core.search.answer import ask
 
+    limits.refuse_haste(time.monotonic())
     opened = study(run_name)
     with STUDY_LOCK:
         return ask(opened, _question)

@@ -27,7 +27,7 @@ from .work import waiting
 SelectionMode = Literal["lasso", "points", "box"]
 
 PAGES = "seminar_pages"
-ASK_AGAIN = ("cancelled", "busy", "worker_died", "too_often")
+ASK_AGAIN = ("cancelled", "busy", "worker_died")
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|$~:^])")
 # Fixed text only: tighter margins, so that the first screen shows what was asked for.
 STYLE = """<style>
@@ -78,7 +78,11 @@ def count(number: float) -> str:
 
 def error_panel(error: SeminarError, *, key: str = "error") -> None:
     """What was wrong, and the next step, with a button where a choice has to change."""
-    st.error(f"{plain(error.message)}\n\n**Next:** {plain(error.hint)}", icon=":material/error:")
+    words = f"{plain(error.message)}\n\n**Next:** {plain(error.hint)}"
+    if error.kind == "cancelled":
+        st.info(words, icon=":material/stop_circle:")
+    else:
+        st.error(words, icon=":material/error:")
     if error.kind in NEXT_STEPS:
         label, changes = NEXT_STEPS[error.kind]
         if any(state.get(name) != value for name, value in changes.items()):

@@ -125,7 +125,7 @@ def answers(questions: Sequence[Heavy]) -> list[Any]:
             found.append(held["answer"])
             continue
         if question.key in st.session_state.get(STOPPED, ()):
-            raise Cancelled(f"“{question.what}” was stopped", hint="start it again below")
+            raise Cancelled(f"“{question.what}” was stopped", hint="ask again to start over")
         ticket = _ask(question, session())
         st.session_state.setdefault(ASKED, set()).add(question.key)
         tickets.append(ticket)
@@ -189,15 +189,15 @@ def panel(pending: Pending) -> None:
 def line(ticket: Ticket) -> None:
     """One question that is waited for: its bar, its words, and a button that stops waiting."""
     done, total, message = ticket.progress()
-    with st.container(horizontal=True, vertical_alignment="center", key=f"waiting_{ticket.key}"):
-        st.progress(min(1.0, done / max(total, 1)))
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.text(words(ticket, desk().place(ticket), done, total, message))
         st.button("Cancel", key=f"stop_{ticket.key}", icon=":material/stop_circle:", on_click=stop, args=(ticket.key,))
+    st.progress(min(1.0, done / max(total, 1)))
 
 
 def words(ticket: Ticket, place: int, done: int, total: int, message: str) -> str:
     """How far a question is, in one line."""
-    parts = [ticket.what, f"place {place} in the queue" if place else message]
+    parts = [ticket.what, f"place {place} in the queue" if place else message or "its process is starting"]
     if not place and total > 1:
         parts[-1] += f" {done:,} of {total:,}"
     if ticket.deaths:

@@ -56,3 +56,15 @@ def test_maps_of_a_session_are_counted_while_they_are_drawn(session):
     with pytest.raises(ResourceError, match="2 maps of this session are being drawn, at most 2 may be at once"):
         limits.refuse_maps(["a", "b", "x"])
     limits.refuse_maps(["b", "x"])
+
+
+def test_a_thousand_what_ifs_a_second_meet_a_limit_that_is_named(session):
+    answered = 0
+    with pytest.raises(
+        ResourceError, match="51 new questions of this session within a second, at most 50 are answered"
+    ):
+        for n in range(1_000):
+            limits.refuse_haste(n / 1_000)
+            answered += 1
+    assert answered == 50
+    limits.refuse_haste(1.0), limits.refuse_haste(1.01)  # those of a second ago are over
