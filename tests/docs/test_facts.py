@@ -36,6 +36,9 @@ def test_the_facts_of_the_cards_and_of_the_method_are_answered_again(make, encod
             assert new[place] == pytest.approx(value, abs=SLACK.get(place[-1], 0.01)), f"{place}: make figures"
         elif place[-1] not in ("says", "bytes", "person"):  # sentences hold rounded numbers, which are compared above
             assert new[place] == value, f"{place}: make figures"
+    shown = make.one_life_figure(study)
+    assert {trace.name.split(" (")[0] for trace in shown.data} >= {"kept", "lost", "gained"}
+    assert len(make.refining_figure(refining).data) == len(make.SPECS)
     rows = [row for row in refining["rows"] if row["spec"] == "QC64,RQ32x4fs"]
     again = make.refining(study, ("QC64,RQ32x4fs",))
     assert again["people"] == refining["people"]
