@@ -335,3 +335,21 @@ def alignment_loaders_layout(workspace):
     """The PCA picture of both stages of `psu`."""
     stages = {name: open_stage(workspace, "psu", name).channels for name in ("before", "after")}
     return lay_out(joint_points(stages), method="pca")
+
+
+def test_the_cards_figure_is_made_once_for_all_sessions_of_the_same_content(open_app, tiny_workspace):
+    assert not open_app(tiny_workspace, "alignment", dataset="tiny", run="run", drawing="plotly").exception
+    table = alignment_loaders.table_of("run", ("before", "after"), "none")
+    assert alignment_loaders.table_of("run", ("before", "after"), "none") is table
+    asked = alignment_loaders.asked_card("run", ("before", "after"), "none", None)
+    figure = alignment_loaders.card_figure(asked, "in alignment", table)
+    assert alignment_loaders.card_figure(asked, "in alignment", table) is figure
+    assert (
+        alignment_loaders.card_figure(
+            alignment_loaders.asked_card("run", ("after",), "none", None), "in alignment", table
+        )
+        is not figure
+    )
+    before = figure.to_json()
+    open_app(tiny_workspace, "alignment", dataset="tiny", run="run", drawing="plotly")
+    assert figure.to_json() == before, "drawing it changes nothing in it"

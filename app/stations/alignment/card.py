@@ -42,7 +42,7 @@ def part_name() -> str:
 
 def table_of(run: str, names: tuple[str, ...], rows: tuple[int, ...] | None = None) -> pd.DataFrame:
     """The cards of several stages as one table."""
-    return card_table(sources.cards(run, names, state.get("correction"), rows))
+    return sources.table_of(run, names, state.get("correction"), rows)
 
 
 def pick_slice() -> None:
@@ -210,7 +210,7 @@ def figure(run: str, names: tuple[str, ...], chosen: np.ndarray) -> None:
     of += ", selected items" if len(chosen) and rows != slice_rows() else ""
     st.subheader(f"Number card{of}", anchor=False)
     widgets.chart(
-        figures.card_figure(table, part),
+        sources.card_figure(sources.asked_card(run, names, state.get("correction"), rows), part, table),
         name="alignment_card",
         alt=f"Alignment figures of {', '.join(names)} for each pair of modalities with 95 % intervals and chance. "
         + sentence(table, part=part),

@@ -20,6 +20,8 @@ from app.work.waiting import Heavy
 from seminar_core.workspace import Workspace
 
 if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
     from seminar_core.alignment.channel_set import ChannelSet
     from seminar_core.alignment.map_store import MapRequest
     from seminar_core.alignment.projection import Layout
@@ -102,6 +104,34 @@ def cards(
     asked = [(run, name, content, correction, rows) for name in names]
     questions = [Heavy(f"Number card of {one[1]}", tasks.card, (root, *one), one) for one in asked]
     return dict(zip(names, waiting.answers(questions), strict=True))
+
+
+Asked = tuple[str, tuple[str, ...], str, str, tuple[int, ...] | None]
+
+
+def asked_card(run: str, names: tuple[str, ...], correction: str, rows: tuple[int, ...] | None) -> Asked:
+    """What a table of cards depends on."""
+    return run, names, version(run), correction, rows
+
+
+def table_of(run: str, names: tuple[str, ...], correction: str, rows: tuple[int, ...] | None = None) -> pd.DataFrame:
+    """The cards of several stages as one table, which nobody changes. Raises as `cards`."""
+    return _table(asked_card(run, names, correction, rows), cards(run, names, correction, rows))
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _table(asked: Asked, _cards: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    from seminar_core.alignment.card_table import card_table
+
+    return card_table(_cards)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def card_figure(asked: Asked, part: str, _table: pd.DataFrame) -> Figure:
+    """The figure of a table of cards, made once for all sessions: it takes most of the page's time."""
+    from app.stations.alignment import figures
+
+    return figures.card_figure(_table, part)
 
 
 def encoders_card(run: str, stage: str, correction: str, rows: tuple[int, ...] | None = None) -> dict[str, Any] | None:
