@@ -371,7 +371,8 @@ def study(run_name: str) -> Study:
     return _study(str(workspace().root), run_name, run_key(run_name))
 
 
-@st.cache_resource(max_entries=128, show_spinner=False)
+# an answer over 100,000 events holds about 1 MB, and a slider that moves asks for many
+@st.cache_resource(max_entries=64, show_spinner=False)
 def _answered(root: str, run_name: str, key: str, asked: str, _question: Question) -> Answered:
     from seminar_core.search.answer import ask
 

@@ -42,6 +42,13 @@ class Wire:
         self.runs.clear()
 
 
+def opened(open_page: Callable):
+    """The station with its answer drawn: a component comes a moment after the page is at rest."""
+    page = open_page(f"retrieval?{HERE}")
+    page.locator(".answer[data-drawn]").wait_for()
+    return page
+
+
 def changed(page) -> str:
     return page.locator(".answer .changed").inner_text()
 
@@ -51,9 +58,9 @@ def events(page) -> list[str]:
 
 
 def test_k_and_a_weight_change_the_answer_and_nothing_else_is_drawn(open_page: Callable, made: None):
-    page = open_page(f"retrieval?{HERE}")
+    page = opened(open_page)
     wire = Wire(page)
-    assert page.locator(".answer .changed").count() == 0
+    assert not page.locator(".answer .changed").is_visible()
     before = events(page)
     page.get_by_label("K per head", exact=True).fill("3")
     page.get_by_label("K per head", exact=True).press("Enter")
@@ -75,7 +82,7 @@ def test_k_and_a_weight_change_the_answer_and_nothing_else_is_drawn(open_page: C
 
 
 def test_the_answer_follows_a_slider_that_is_held_and_the_movement_is_one_step(open_page: Callable, made: None):
-    page = open_page(f"retrieval?{HERE}")
+    page = opened(open_page)
     wire = Wire(page)
     address = page.url
     slider = page.get_by_role("slider", name=re.compile("Image"))
@@ -86,11 +93,13 @@ def test_the_answer_follows_a_slider_that_is_held_and_the_movement_is_one_step(o
     page.mouse.down()
     said = set()
     for share in (0.35, 0.55, 0.75, 0.95):
+        turn = page.locator(".answer").get_attribute("data-turn")
         page.mouse.move(box["x"] + box["width"] * share, y, steps=4)
-        page.wait_for_timeout(400)
-        said |= set(page.locator(".answer .changed").all_inner_texts())
+        page.locator(f'.answer:not([data-turn="{turn}"])').wait_for()
+        page.wait_for_timeout(300)
+        said |= set(filter(None, page.locator(".answer .changed").all_inner_texts()))
     assert len(said) > 1, "no answer came before the slider was let go"
-    assert page.url == address
+    assert page.url == address and slider.bounding_box() == box  # it stays under the pointer
     page.mouse.up()
     page.wait_for_url(lambda url: url != address)
     settled(page)
@@ -100,7 +109,7 @@ def test_the_answer_follows_a_slider_that_is_held_and_the_movement_is_one_step(o
 
 
 def test_the_timeline_chooses_an_event_and_leaves_a_period_out_by_mouse_and_by_key(open_page: Callable, made: None):
-    page = open_page(f"retrieval?{HERE}")
+    page = opened(open_page)
     stage = page.locator(".answer .stage")
     stage.scroll_into_view_if_needed()
     stage.focus()
@@ -130,7 +139,7 @@ def test_the_timeline_chooses_an_event_and_leaves_a_period_out_by_mouse_and_by_k
 
 
 def test_pictures_stay_in_the_window_over_answers_and_stations(open_page: Callable, made: None):
-    page = open_page(f"retrieval?{HERE}")
+    page = opened(open_page)
     shown = "cards => cards.map((card) => card.querySelector('img')?.src ?? '')"
     before = page.locator(".answer button.card").evaluate_all(shown)
     assert any(before)

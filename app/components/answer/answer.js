@@ -8,7 +8,8 @@ class Answer {
     this.lanes = new Lanes(this.asking);
     this.lists = new Lists(this.asking);
     this.headline = el("div", "headline");
-    root.append(this.headline, this.dials.root, this.lanes.root, this.lists.root);
+    this.changed = el("p", "changed"); // below the dials: what appears above them would move a slider that is held
+    root.append(this.headline, this.dials.root, this.changed, this.lanes.root, this.lists.root);
     this.drawn = 0;
   }
 
@@ -18,6 +19,7 @@ class Answer {
     this.digest = head.digest;
     this.asking.answered(head.turn);
     this.dials.show(head.dials);
+    this.changed.hidden = !head.headline?.changed;
     for (const part of [this.headline, this.lanes.root, this.lists.root]) part.hidden = !head.headline;
     if (head.headline) {
       this.sayHeadline(head.headline);
@@ -38,16 +40,11 @@ class Answer {
       one.title = help;
       one.dataset.label = label;
       one.append(el("dt", "", label), el("dd", "", value));
-      if (change) one.append(el("dd", "change", change));
+      one.append(el("dd", "change", change));
       list.append(one);
     }
-    const parts = [sentence, list, el("p", "facts", facts)];
-    if (changed) {
-      const note = el("p", "changed");
-      note.append(el("b", "", changed.what), ` · ${changed.events}`);
-      parts.push(note);
-    }
-    this.headline.replaceChildren(...parts);
+    this.headline.replaceChildren(sentence, list, el("p", "facts", facts));
+    if (changed) this.changed.replaceChildren(el("b", "", changed.what), ` · ${changed.events}`);
   }
 
   dispose() { this.lanes.observer.disconnect(); }
