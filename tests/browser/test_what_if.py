@@ -158,3 +158,18 @@ def test_pictures_stay_in_the_window_over_answers_and_stations(open_page: Callab
     page.wait_for_function("Object.keys(window.seminarPictures).length > 0")
     settled(page)
     assert any(page.locator(".answer button.card").evaluate_all(shown))
+
+
+def test_what_goes_wrong_within_the_part_is_put_right_from_within_it(open_page: Callable, made: None):
+    page = open_page(f"retrieval?{HERE}&weights=0,0,0,0")
+    page.locator(".answer[data-drawn]").wait_for()
+    assert not page.locator(".answer .sentence").is_visible()
+    page.get_by_role("slider", name=re.compile("Text")).press("End")
+    page.locator(".answer .sentence").wait_for()
+    page.wait_for_url(re.compile(r"weights=0%2C0%2C1%2C0"))
+    page.goto(f"{page.url.split('?')[0]}?{HERE}&hide_from_s=1")
+    page.get_by_role("button", name="Look from the end of the life").click()  # a choice outside of the part
+    page.wait_for_url(re.compile("at=end"))
+    settled(page)
+    assert page.get_by_label("seen from event").input_value() == "end"
+    page.get_by_text("At the end of the life there is no next item").wait_for()
