@@ -165,7 +165,7 @@ def train_codebooks(
     parts = {name: train_part(name, spec, x, stacked, seed=seed, progress=progress) for name, x in training.items()}
     kept = keys[:MAX_STORED_PAIRS]
     progress(0, 1, "encoding the catalogue")
-    codes = {name: _encode_all(parts[name], vectors, kept) for name in parts}
+    codes = {name: _encode_all(parts[name], vectors, kept, progress) for name in parts}
     distortion = {name: _distortion(part, training[name], part.own(stacked)) for name, part in parts.items()}
     of_vectors = vectors_hash(vectors)
     identity = hashlib.sha256(
@@ -176,12 +176,15 @@ def train_codebooks(
     return Codebooks(spec, of_vectors, identity, parts, codes, kept, distortion, seconds)
 
 
-def _encode_all(part: Part, vectors: ChannelVectors, pair_key: np.ndarray) -> np.ndarray:
+def _encode_all(part: Part, vectors: ChannelVectors, pair_key: np.ndarray, progress: Progress) -> np.ndarray:
     """Codes of everything a part codes: all item rows, all query rows, or the given pairs."""
     if part.name == "pair":
         return part.encode(pair_vectors(vectors, *_unkeyed(pair_key)))
     table = vectors.query if part.name == "query" else vectors.item.reshape(len(vectors.item), -1)
-    blocks = [part.encode(table[start : start + ENCODED_ROWS]) for start in range(0, len(table), ENCODED_ROWS)]
+    blocks = []
+    for start in range(0, len(table), ENCODED_ROWS):
+        progress(start, len(table), f"encoding the catalogue: {part.name}")
+        blocks.append(part.encode(table[start : start + ENCODED_ROWS]))
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 

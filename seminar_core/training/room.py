@@ -60,6 +60,8 @@ def require_room(material: Material, model: ModelConfig, batches: BatchConfig, d
     settings |= {"negatives": batches.negatives, **({"hidden": model.hidden} if ranker else {})}
     shown = ", ".join(f"{name} = {value}" for name, value in settings.items())
     raise ConfigError(
-        f"these settings need at least {needed / 1e9:,.1f} GB and {free / 1e9:,.1f} GB are free on {device} ({shown})",
-        hint="lower the largest of these settings",
+        f"these settings need at least {needed / 1e9:,.1f} GB and {free / 1e9:,.1f} GB are free on {device} ({shown}; "
+        f"{material.dataset.n_items:,} items)",
+        hint="lower the largest of these settings; with many items the width decides: each item has so many numbers, "
+        "four times",
     )

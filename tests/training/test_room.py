@@ -37,3 +37,12 @@ def test_what_needs_more_than_is_free_is_refused_with_both_numbers(material, mon
     monkeypatch.setattr(room, "free_bytes", lambda device: needed - 1)
     with pytest.raises(ConfigError, match=r"need at least 0\.\d GB and 0\.\d GB are free on cpu .*hidden = 512"):
         room.require_room(material, MODEL, BatchConfig(), "cpu", ranker=True)
+
+
+def test_a_catalogue_of_ten_million_items_is_refused_where_eight_gigabytes_are_free(material, monkeypatch):
+    counts = {**material.dataset.manifest["counts"], "items": 10_000_000}
+    monkeypatch.setitem(material.dataset.manifest, "counts", counts)
+    monkeypatch.setattr(room, "free_bytes", lambda device: 8_000_000_000)
+    with pytest.raises(ConfigError, match=r"need at least 10\.\d GB and 8\.0 GB are free on cpu .*10,000,000 items"):
+        room.require_room(material, MODEL, BatchConfig(), "cpu", ranker=True)
+    room.require_room(material, ModelConfig(width=32, hidden=512), BatchConfig(), "cpu", ranker=True)
