@@ -17,7 +17,7 @@ import pandas as pd
 import streamlit as st
 from plotly.graph_objects import Figure
 
-from seminar_core.errors import SeminarError
+from seminar_core.errors import Cancelled, ChildDiedError, SeminarError
 from seminar_core.files import guarded
 from seminar_core.progress import Progress
 
@@ -27,7 +27,7 @@ from .work import waiting
 SelectionMode = Literal["lasso", "points", "box"]
 
 PAGES = "seminar_pages"
-ASK_AGAIN = ("cancelled", "busy", "worker_died")
+ASK_AGAIN = (Cancelled, ChildDiedError)
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|$~:^])")
 # Fixed text only: tighter margins, so that the first screen shows what was asked for.
 STYLE = """<style>
@@ -87,7 +87,7 @@ def error_panel(error: SeminarError, *, key: str = "error") -> None:
         label, changes = NEXT_STEPS[error.kind]
         if any(state.get(name) != value for name, value in changes.items()):
             st.button(label, key=f"{key}_{error.kind}", on_click=state.put, kwargs=changes)
-    if error.kind in ASK_AGAIN:
+    if isinstance(error, ASK_AGAIN):
         st.button("Ask again", key=f"{key}_again", icon=":material/refresh:", on_click=waiting.start_again)
 
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seminar_core.errors import Cancelled, SeminarError
+from seminar_core.errors import Cancelled, ChildDiedError, RelayedError, ResourceError, SeminarError
 
 from .kept import Kept
 from .process import Task, begin, work
@@ -34,18 +34,6 @@ FORGET_S = 60.0  # what could not be answered is asked again after that
 MOST_WAITING = 64
 MOST_OF_ONE = 16
 DEATHS = 2
-
-
-class BusyError(SeminarError):
-    """More questions wait than one session, or the desk, may have waiting."""
-
-    kind = "busy"
-
-
-class WorkerDiedError(SeminarError):
-    """The process that worked on a question died, each time it was tried."""
-
-    kind = "worker_died"
 
 
 @dataclass(eq=False)
@@ -125,7 +113,7 @@ class Desk:
         """The ticket of a question: a new one, the one that others wait for, or one that failed a moment ago.
 
         Raises:
-            BusyError: too many wait.
+            ResourceError: too many wait.
         """
         with self._lock:
             failed = self._failed.get(key)
@@ -154,7 +142,7 @@ class Desk:
             (len(self._tickets), MOST_WAITING, "the server"),
         ):
             if waiting >= most:
-                raise BusyError(
+                raise ResourceError(
                     f"{waiting} questions of {who} wait already, {most} may",
                     hint="wait until one is answered, or cancel one",
                 )
@@ -287,7 +275,7 @@ class Desk:
         """Ask once more, first in the queue; then say that it cannot be answered."""
         ticket.deaths += 1
         if ticket.deaths >= DEATHS:
-            error = WorkerDiedError(
+            error = ChildDiedError(
                 f"the process that worked on “{ticket.what}” died {ticket.deaths} times; it may need more memory than "
                 "is free",
                 hint="free memory on the server and ask again in a minute, or ask for less",
@@ -318,9 +306,7 @@ def _finished(said: tuple[Any, dict[str, str] | None]) -> tuple[Any, SeminarErro
     answer, wrong = said
     if wrong is None:
         return answer, None
-    error = SeminarError(wrong["message"], hint=wrong["hint"])
-    error.kind = wrong["kind"]
-    return None, error
+    return None, RelayedError(**wrong)
 
 
 def _stopped(ticket: Ticket) -> Cancelled:

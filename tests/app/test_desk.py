@@ -13,8 +13,9 @@ import psutil
 import pytest
 
 from app.work import desk as desk_module
-from app.work.desk import MOST_OF_ONE, BusyError, Desk
+from app.work.desk import MOST_OF_ONE, Desk
 from app.work.kept import Kept, drop_oldest
+from seminar_core.errors import ResourceError
 from tests.app import heavy_tasks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -151,7 +152,7 @@ def test_one_session_cannot_fill_the_queue(shared: Desk, begun: Path):
         shared.ask(f"many-{n}", "one of many", heavy_tasks.slow, str(begun), 5.0, asker="greedy")
         for n in range(MOST_OF_ONE)
     ]
-    with pytest.raises(BusyError, match=f"{MOST_OF_ONE} questions of this session wait already, {MOST_OF_ONE} may"):
+    with pytest.raises(ResourceError, match=f"{MOST_OF_ONE} questions of this session wait already, {MOST_OF_ONE} may"):
         shared.ask("one-more", "one more", heavy_tasks.slow, str(begun), 0.0, asker="greedy")
     modest = shared.ask("modest", "of another", heavy_tasks.slow, str(begun), 0.0, asker="modest")
     for ticket in tickets:
