@@ -20,7 +20,7 @@ OPEN = "seminar_palette_open"
 # Settings by station, under the names that links have and the words that pages show.
 SETTINGS: dict[str, dict[str, str]] = {
     "life": {"find": "Searched for", "text": "Title or query contains", "lanes": "Lane", "zone": "Time zone"},
-    "alignment": {"view": "View", "stages": "Stages", "colour": "Colour", "correction": "Take out before measuring"},
+    "alignment": {"view": "View", "stages": "Stages", "colour": "Colour", "correction": "Remove before measuring"},
     "retrieval": {
         "k": "K per head",
         "spec": "Specification",

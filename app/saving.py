@@ -65,15 +65,15 @@ def form(station: str) -> None:
     """Story, caption and notes."""
     names = [name for name in story_names(loaders.workspace()) if name != BUNDLED]
     story = st.selectbox(
-        "Story", names or ["mine"], accept_new_options=True, key="save_story", help="Type a new name to begin a story"
+        "Story", names or ["mine"], accept_new_options=True, key="save_story", help="Type a new name to start a story"
     )
     views = VIEWS[station]
     view = next(iter(views))
     if len(views) > 1:
         view = st.radio("What is shown", list(views), format_func=views.__getitem__, key="save_what")
     caption = st.text_input("Caption", value=views[view], key=f"save_caption_{view}")
-    note = st.text_area("What you say to it", key="save_note", height=90)
+    note = st.text_area("Speaker notes", key="save_note", height=90)
     if st.button("Save", type="primary", key="save_now"):
         with widgets.explained("save"):
             told = with_slide(loaders.workspace(), str(story or ""), slide_of(station, str(view), caption, note))
-            st.success(f"Saved as slide {len(told.slides)} of {widgets.plain(told.name)}; Stories shows it.")
+            st.success(f"Saved as slide {len(told.slides)} of {widgets.plain(told.name)}; open it at Stories.")

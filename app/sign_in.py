@@ -107,13 +107,13 @@ def admitted() -> bool:
         return True
     st.header("Sign in", anchor=False)
     if who.name == STRANGER:
-        st.write("This server shows its data to people that it knows.")
+        st.write("This server shows its data only to people who sign in.")
         for provider, label in providers().items():
             st.button(f"Sign in{label}", type="primary", key=f"sign_in_{provider}", on_click=log_in, args=(provider,))
     else:
         st.warning(
             f"{widgets.plain(who.name)} is signed in and has no role here, or the provider did not confirm the "
-            "address. Ask the one who keeps the roles of this server.",
+            "address. Ask whoever runs this server for a role.",
             icon=":material/lock:",
         )
         st.button("Sign out", key="sign_out", on_click=st.logout)

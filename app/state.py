@@ -166,7 +166,7 @@ PARAMETERS: dict[str, Parameter] = {
         "stages", _one_of("stages", "film"), "stages | film: side by side, or one map moving over the checkpoints"
     ),
     "drawing": Parameter("webgl", _one_of("webgl", "plotly"), "webgl | plotly"),
-    "held_out": Parameter(True, _flag, "figures of the items kept out of alignment"),
+    "held_out": Parameter(True, _flag, "figures of the held-out items"),
     "selected": Parameter("", _digest, "digest of the selection kept on disk"),
     "worst": Parameter(10, _count, "how many of the worst aligned items are joined on the map"),
     "multiples": Parameter(False, _flag, "one panel per modality on the map"),

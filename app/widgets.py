@@ -39,6 +39,7 @@ STYLE = """<style>
   .st-key-thread, .st-key-what_if { flex-wrap: nowrap !important; overflow-x: auto; }
   .st-key-thread > *, .st-key-what_if > * { flex: none; }
   .st-key-palette_open { position: sticky; right: 0; }
+  .st-key-palette_open kbd { display: none; }
 }
 /* white on the light blue that links have at night is too faint */
 [data-testid="stBaseButton-primary"], [data-testid="stBaseButton-primary"] * {

@@ -157,15 +157,16 @@ def sentence(table: pd.DataFrame, pair: str = "T>I", part: str = "held out") -> 
     if chosen.empty:
         return "No pair of modalities could be compared; the table says why."
     first, last = chosen.iloc[0], chosen.iloc[-1]
-    where = f"on {int(last['n']):,} {'held-out ' if last['part'] == 'held out' else ''}items"
+    where = f"of {int(last['n']):,} {'held-out ' if last['part'] == 'held out' else ''}items"
     names = {"Q": "query", "A": "attribute", "T": "text", "I": "picture"}
     what = f"{names[pair[0]]} finds its own {names[pair[2]]} among the ten nearest"
     if len(chosen) == 1:
-        where = where.replace("on ", "of ", 1)
         return f"{what} for {last['value']:.1%} {where} (by chance {last['random']:.1%}), {last['stage']}.".capitalize()
-    change = "rose" if last["value"] > first["value"] else "fell" if last["value"] < first["value"] else "went"
+    change = (
+        "up from" if last["value"] > first["value"] else "down from" if last["value"] < first["value"] else "as much as"
+    )
     apart = first["high"] < last["low"] or last["high"] < first["low"]
     return (
-        f"{what}: {change} from {first['value']:.1%} ({first['stage']}) to {last['value']:.1%} ({last['stage']}) "
-        f"{where}; by chance {last['random']:.1%}{'' if apart else '; the two 95 % intervals overlap'}."
+        f"{what} for {last['value']:.1%} {where} ({last['stage']}), {change} {first['value']:.1%} ({first['stage']}); "
+        f"by chance {last['random']:.1%}{'' if apart else '; the two 95 % intervals overlap'}."
     ).capitalize()

@@ -1,4 +1,4 @@
-"""The work-list: items whose modalities disagree most, with a likely reason; and people who are torn between them.
+"""The work-list: items whose modalities disagree most, with a likely reason; and people in whose lives they do.
 
 After the channel vectors (of a model or raw from the encoders: widths may differ), before a person who repairs the
 catalogue. An item's modality is *supported* by another when its neighbours there are nearer to the item here than items
@@ -28,7 +28,7 @@ TINY_SIDE = 32
 TELLING = 3.0
 FEWEST_COMPANIONS = 5
 SHARED_TITLE = 3
-NAMES = {"Q": "queries", "A": "attributes", "T": "text", "I": "picture", COMPANY: "company in lives"}
+NAMES = {"Q": "queries", "A": "attributes", "T": "text", "I": "picture", COMPANY: "items met beside it"}
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ MOST_OF_A_LIFE = 64
 
 
 def people_disagreement(channels: ChannelSet, item: np.ndarray, offsets: np.ndarray) -> PersonDisagreement:
-    """Score every person by how torn the modalities are over the latest distinct items of the life.
+    """Score every person by how much the modalities disagree over the latest distinct items of the life.
 
     Args:
         channels: vectors of the catalogue, one row per item row 1..I in order.

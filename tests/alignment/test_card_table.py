@@ -48,7 +48,7 @@ def test_two_stages_side_by_side_say_whether_their_intervals_are_apart(cards):
 
 def test_the_sentence_says_what_changed_on_how_many_held_out_items(cards):
     words = sentence(card_table(cards))
-    assert words.startswith("Text finds its own picture among the ten nearest: rose from ")
+    assert words.startswith("Text finds its own picture among the ten nearest for ") and "(after), up from " in words
     assert "held-out items" in words and "by chance" in words
     assert "overlap" not in words
     assert "No pair" in sentence(card_table(cards), pair="T>Q")
@@ -56,7 +56,7 @@ def test_the_sentence_says_what_changed_on_how_many_held_out_items(cards):
 
 def test_the_sentence_warns_of_a_change_within_the_intervals_and_counts_one_stage(cards):
     same = sentence(card_table({"first": cards["after"], "second": cards["after"]}))
-    assert ": went from " in same and same.endswith("; the two 95 % intervals overlap.")
+    assert ", as much as " in same and same.endswith("; the two 95 % intervals overlap.")
     n = cards["after"]["heldout"]["pairs"]["T>I"]["recall@10"]["n"]
     assert f"% of {n} held-out items (by chance" in sentence(card_table({"after": cards["after"]}))
 

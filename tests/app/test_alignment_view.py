@@ -104,7 +104,7 @@ def test_the_card_follows_a_selection_and_is_of_the_part_that_is_chosen_and_says
         words = words_of(
             open_app(workspace, "alignment", dataset="wide", run="wide-psu", selected=digest, held_out=held_out)
         )
-        which = "kept out of alignment" if held_out == "1" else "without those kept out"
+        which = "held-out items" if held_out == "1" else "without the held-out items"
         told = re.findall(rf"of the 350 selected items · n = \d+ to (\d+) items a pair, {which}", words)
         assert [int(most) for most in told] == [max((b & chosen)[:350].sum() for b in pairs)], words
 
@@ -115,7 +115,7 @@ def test_a_run_without_alignment_says_that_it_kept_no_items_out(open_app, tmp_pa
     config = load_config(FinetuneConfig, None, SMALL, seed=0, device="cpu")
     finetune(workspace, "tiny", "scratch", model="seminar", config=config)
     words = words_of(open_app(workspace, "alignment", dataset="tiny", run="scratch"))
-    assert "this run kept no items out of alignment" in words and "too few items were kept out" not in words
+    assert "this run held no items out" in words and "too few items were held out" not in words
 
 
 def test_a_colour_and_a_list_that_are_not_known_here_are_told(open_app, tiny_workspace):
@@ -128,7 +128,7 @@ def test_a_colour_and_a_list_that_are_not_known_here_are_told(open_app, tiny_wor
 def test_a_stage_that_the_run_does_not_have_is_named_and_others_are_shown(open_app, tiny_workspace):
     words = words_of(drawn(open_app, tiny_workspace, run="psu", stages="finetuned"))
     assert "run psu has no stage finetuned: showing before and after" in words
-    assert "Choose at least one stage" not in words and "(before) to" in words
+    assert "Choose at least one stage" not in words and "(before); by chance" in words
 
 
 def test_a_selection_made_elsewhere_is_told(open_app, tiny_workspace):
@@ -210,7 +210,7 @@ def test_the_worklist_says_who_is_left_out_what_its_score_means_and_what_matches
     assert set(at.dataframe[-1].value["odd"]) <= set(alignment_worklist.ODD.values())
     title = next(title for title in at.dataframe[-1].value["title"] if title)
     words = words_of(at.text_input(key="worklist_text").input(title).run())
-    assert "0 = as most, 1 = support at chance" in words and " match the filter" in words
+    assert "0 = supported like most items, 1 = no more than by chance" in words and " match the filter" in words
     monkeypatch.setattr(
         "app.stations.alignment.loaders.worklist",
         lambda *_: (pd.DataFrame([{"id": "p1", "title": "", "disagreement": 0.3, "reason": "", "events": 9}]), 1, 3),

@@ -151,7 +151,7 @@ def test_another_person_leaves_what_belongs_to_the_life_before(open_app, tiny_wo
 
 def test_a_filter_that_shows_nothing_says_so_and_leads_back(open_app, tiny_workspace):
     at = open_app(tiny_workspace, "life", dataset="tiny", person="p1", text="zzzz", from_s="1", lanes="search")
-    assert "events lies in this period and filter" in words_of(at) and not at.exception
+    assert "events matches this period and filter" in words_of(at) and not at.exception
     at.button(key="no_filter").click().run()
     assert not {"text", "from_s", "lanes"} & set(at.query_params)
     assert "events; the bars count every event" in words_of(at)

@@ -282,7 +282,7 @@ def test_old_checkpoints_are_pruned_after_a_question(served: Workspace):
         (served.run_dir("a") / "checkpoints" / name).mkdir(parents=True)
     test = page(part="compare", runs="a")
     test.button(key="prune_yes_a").click().run()
-    assert any("2 checkpoints are gone" in caption.value for caption in test.caption)
+    assert any("2 checkpoints were deleted" in caption.value for caption in test.caption)
     kept = {path.name for path in (served.run_dir("a") / "checkpoints").iterdir()}
     assert kept == {"step-000000", "best", "last"}
     test.button(key="prune_yes_a").click().run()

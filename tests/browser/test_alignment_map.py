@@ -131,6 +131,7 @@ def lasso_all(page) -> None:
     for step in range(1, 25):
         angle = step / 24 * 2 * math.pi
         page.mouse.move(centre[0] + 0.3 * width * math.cos(angle), centre[1] + 0.3 * height * math.sin(angle))
+    assert page.evaluate(f"{MAP}.querySelector('.card').hidden")  # nothing stands over what is drawn around
     page.mouse.up()
     page.wait_for_selector("text=items selected", timeout=20_000)
     settled(page)

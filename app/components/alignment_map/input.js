@@ -89,7 +89,10 @@ Object.assign(AlignmentMap.prototype, {
       const [point, pane] = this.pointAt(x, y);
       return this.setHover(point < 0 ? null : point, pane);
     }
-    if (Math.hypot(x - drag.from[0], y - drag.from[1]) > 4) drag.moved = true;
+    if (Math.hypot(x - drag.from[0], y - drag.from[1]) > 4 && !drag.moved) {
+      drag.moved = true;
+      this.setHover(null); // its card would stand over what is drawn around
+    }
     if (drag.tool === "box") drag.path = [drag.from, [x, drag.from[1]], [x, y], [drag.from[0], y]];
     else if (drag.path) drag.path.push([x, y]);
     else if (drag.moved) {

@@ -1,7 +1,7 @@
 // The state of one map: which points are shown, marked or dimmed, in which colour, in which panes, seen from where.
 
 const SHAPES = { circle: 0, square: 1, diamond: 2, star: 3 };
-const MOST_JOINED = 2000; // items: more lines than that hide what they join
+const MOST_JOINED = 200; // items: more lines than that hide what they join
 const HIDDEN = 0, DIM = 1, NORMAL = 2, MARKED = 3;
 
 const hexToRgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));

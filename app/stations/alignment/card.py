@@ -102,11 +102,9 @@ def shown_part(table: pd.DataFrame, run: str, names: tuple[str, ...]) -> str:
     """`available_part`, with a word where it is not the chosen one."""
     part = available_part(table)
     if part != part_name() and all(sources.stage_vectors(run, name).heldout is None for name in names):
-        widgets.trust_line("this run kept no items out of alignment: all items are measured together")
+        widgets.trust_line("this run held no items out: all items are measured together")
     elif part != part_name():
-        widgets.trust_line(
-            "too few items were kept out of alignment to measure every pair: the others are shown, the table has all"
-        )
+        widgets.trust_line("too few items were held out to measure every pair: the others are shown, the table has all")
     return part
 
 
@@ -114,7 +112,7 @@ def of_how_many(table: pd.DataFrame, part: str) -> str:
     """How many items the pairs of a part were measured on, and which."""
     counts = table[(table["part"] == part) & (table["metric"] == "cka")]["n"]
     kept = set(table["part"]) == {"in alignment", "held out"}
-    which = {"held out": ", kept out of alignment", "in alignment": ", without those kept out"}[part] if kept else ""
+    which = {"held out": ", held-out items", "in alignment": ", without the held-out items"}[part] if kept else ""
     return f"n = {widgets.count(counts.min())} to {widgets.count(counts.max())} items a pair{which}"
 
 
@@ -128,7 +126,7 @@ def summary(run: str, names: tuple[str, ...], chosen: np.ndarray) -> None:
     pick_slice()
     table = table_of(run, names, measured_rows(chosen))
     st.toggle(
-        "Items kept out of alignment",
+        "Held-out items",
         help=glossary.meaning("Held-out items"),
         **state.bound("held_out"),
     )

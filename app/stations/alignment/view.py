@@ -71,12 +71,12 @@ def pick(run: str) -> tuple[str, ...]:
                 state.put(stages=tuple(known[:2]))
             st.pills("Stages", known, selection_mode="multi", **state.bound("stages", options=known))
         st.segmented_control(
-            "Take out before measuring",
+            "Remove before measuring",
             ["none", "centred", "procrustes"],
-            format_func={"none": "Nothing", "centred": "Means", "procrustes": "Means, rotation"}.__getitem__,
+            format_func={"none": "Nothing", "centred": "Means", "procrustes": "Means and rotation"}.__getitem__,
             required=True,
-            help="Offset or real disagreement? What remains after each modality's mean is taken out is not a mere "
-            "offset; what remains after a rotation fitted on other items is no mere rotation either.",
+            help="Offset or real disagreement? A gap that remains once each modality's mean is removed is more than "
+            "an offset; one that remains after a rotation fitted on other items is more than a rotation.",
             **state.bound("correction", options=["none", "centred", "procrustes"]),
         )
         st.selectbox(
@@ -98,7 +98,7 @@ def pick(run: str) -> tuple[str, ...]:
         return tuple(frames)
     shown = tuple(stage for stage in known if stage in state.get("stages"))
     for note in sources.notes(run, shown):
-        st.warning(f"Not what it seems: {note}", icon=":material/warning:")
+        st.warning(f"Read with care: {note}", icon=":material/warning:")
     strange = [stage for stage in state.get("stages") if stage not in known]
     if strange:
         shown = shown or tuple(known[:2])

@@ -19,10 +19,10 @@ LEFT_OUT = {
     "people": f"fewer than {FEWEST_OF_A_LIFE} different items that have every modality",
 }
 MEANING = {
-    "items": "0 = as most, 1 = support at chance",
+    "items": "0 = supported like most items, 1 = no more than by chance",
     "people": "0 = the modalities find the same items alike, 0.5 = unrelated",
 }
-ODD = {"I": "picture", "T": "text", "A": "attributes", "Q": "queries", "C": "company in lives"}
+ODD = {"I": "picture", "T": "text", "A": "attributes", "Q": "queries", "C": "items met beside it"}
 
 
 def render(run: str, shown: str, known: tuple[str, ...], chosen: np.ndarray) -> None:
@@ -49,7 +49,7 @@ def render(run: str, shown: str, known: tuple[str, ...], chosen: np.ndarray) -> 
     if state.get("list_stage") not in ("", *known):
         widgets.trust_line(f"this run has no stage {widgets.plain(state.get('list_stage'))}: the list is of {shown}")
     if frame.empty:
-        widgets.empty("Nothing to repair here: no row is left by the filter, or none could be judged.")
+        widgets.empty("Nothing to show: the filter leaves no row, or none could be judged.")
         return
     if of == "items":
         items(frame)

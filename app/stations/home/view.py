@@ -15,9 +15,10 @@ from seminar_core.jobs import control as jobs
 from seminar_core.jobs.state import LIVE
 
 WHAT = (
-    "A person's searches and the items they led to form one long history. For a candidate item, SEMINAR scores that "
-    "history by what speaks for the item, through text, picture, attributes and query together. Here you see which "
-    "events those are, whether the four modalities share one space, and what storing each event in a few bytes changes."
+    "A person's searches and the items they led to form one long history. For a candidate item, SEMINAR finds the "
+    "events of that history that speak for it, through text, picture, attributes and query together. Here you see "
+    "which events those are, whether the four modalities share one space, and what "
+    "storing each event in a few bytes changes."
 )
 
 
@@ -169,10 +170,10 @@ def next_steps(name: str, run: str) -> None:
         st.markdown(f"Train a first run of **{widgets.plain(name)}** above: Alignment and Retrieval need one.")
     elif run in bundled_runs():
         st.markdown(
-            "You are looking at the run that came with the sample. Train one of your own, or bring your own log."
+            "You are looking at the run that came with the sample. Train one of your own, or bring your own data."
         )
     else:
-        st.markdown(f"Compare **{widgets.plain(run)}** with its rivals, or bring another log.")
+        st.markdown(f"Compare **{widgets.plain(run)}** with its rivals, or bring other data.")
     with st.container(horizontal=True):
         if st.button("Train or compare", key="home_training", icon=":material/model_training:"):
             widgets.open_station("training")

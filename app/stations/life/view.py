@@ -51,7 +51,7 @@ def render() -> None:
     )
     shown = positions(dataset, life, chosen)
     if not len(shown):
-        widgets.empty(f"None of the {len(life):,} events lies in this period and filter.")
+        widgets.empty(f"None of the {len(life):,} events matches this period and filter.")
         st.button("Show the whole life", key="no_filter", on_click=state.put, kwargs=UNFILTERED)
         return
     timeline(name, person, shown)

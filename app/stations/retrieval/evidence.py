@@ -158,7 +158,9 @@ def population(run: str, question: Question) -> None:
                     state.another_person(str(people.person[ids[0]]), item="", query="")
 
             known = people.pq_loss.dropna()
-            setting = f"by the codes of {widgets.plain(said['spec'])} alone, K = {said['k']}, at their last event"
+            setting = (
+                f"by the quantised scan of {widgets.plain(said['spec'])} alone, K = {said['k']}, at their last event"
+            )
             says = f"{len(known):,} of {len(people):,} people {setting}" + (
                 f"; half of them lose at most {known.median():.2%} of the attention mass, nine of ten at most "
                 f"{known.quantile(0.9):.2%}"

@@ -25,7 +25,7 @@ def render() -> None:
     st.subheader(widgets.plain(story.title), anchor=False)
     tools(story)
     if story.name == BUNDLED:
-        st.caption("This story comes with the sample and cannot be changed. “Save view” on any page begins your own.")
+        st.caption("This story comes with the sample and cannot be changed. “Save view” on any page starts your own.")
     for number, slide in enumerate(story.slides):
         with st.container(border=True, key=f"slide_{number}"):
             one_slide(story, number, slide)
@@ -46,7 +46,9 @@ def tools(story: Story) -> None:
             with widgets.explained("present"), st.spinner("Drawing the slides …"):
                 st.session_state[SHOWN] = page_of(story)
         ready = st.session_state.get(f"export_{story.name}")
-        if st.button("Make one page", icon=":material/html:", key="export", help="One HTML file without any network"):
+        if st.button(
+            "Export as one file", icon=":material/html:", key="export", help="One HTML file that needs no network"
+        ):
             with widgets.explained("export"), st.spinner("Drawing the slides …"):
                 ready = st.session_state[f"export_{story.name}"] = page_of(story)
         if ready:
@@ -58,7 +60,7 @@ def tools(story: Story) -> None:
         before = st.session_state.get(BEFORE)
         if before is not None and before.name == story.name:
             st.button("Undo the last change of the story", key="story_undo", on_click=undo, icon=":material/undo:")
-    st.caption("Presenting: arrows turn the slides, n hides the notes, Escape ends it.")
+    st.caption("While presenting: arrow keys change the slide, n hides the notes, Escape ends it.")
     if st.session_state.get(SHOWN):
         present(st.session_state[SHOWN], story.title, on_close=lambda: st.session_state.pop(SHOWN, None))
 
@@ -101,11 +103,11 @@ def one_slide(story: Story, number: int, slide: Slide) -> None:
             "Delete", key=f"delete_{number}", icon=":material/delete:", on_click=keep,
             args=(story, edit.without(story, number)),
         )  # fmt: skip
-    with st.expander("Words and comments", key=f"words_{number}", type="compact"):
+    with st.expander("Edit and comment", key=f"words_{number}", type="compact"):
         with st.form(f"edit_{number}", border=False):
             caption = st.text_input("Caption", value=slide.caption, key=f"caption_{number}_{slide.caption}")
-            note = st.text_area("What you say to it", value=slide.note, key=f"note_{number}_{slide.note}", height=90)
-            if st.form_submit_button("Save the words"):
+            note = st.text_area("Speaker notes", value=slide.note, key=f"note_{number}_{slide.note}", height=90)
+            if st.form_submit_button("Save the changes"):
                 keep(story, edit.reworded(story, number, caption=caption, note=note))
                 st.rerun()
         with st.form(f"comment_{number}", border=False, clear_on_submit=True):

@@ -207,11 +207,11 @@ def about(name: str, note: notes.Note) -> None:
             if st.button("Yes, prune them", key=f"prune_yes_{name}"):
                 pruned = len(removal.old_checkpoints(workspace, name))
                 removal.delete(workspace, "checkpoints", name)
-                st.caption(f"{pruned} checkpoints are gone.")
+                st.caption(f"{pruned} checkpoints were deleted.")
         with st.popover("Delete this run", icon=":material/delete:", key=f"delete_{name}"):
             depending = removal.dependents(workspace, "run", name)
             listed = "; ".join(f"{what} {', '.join(names)}" for what, names in depending.items())
-            st.write(f"Depends on it: {widgets.plain(listed) or 'nothing'}. Its checkpoints are gone for good.")
+            st.write(f"Depends on it: {widgets.plain(listed) or 'nothing'}. Its checkpoints are deleted for good.")
             if st.button("Yes, delete it", key=f"delete_yes_{name}"):
                 removal.delete(workspace, "run", name)
                 state.put(runs=tuple(other for other in state.get("runs") if other != name))
