@@ -120,7 +120,7 @@ class Lanes {
       text(LEFT - 6, y + 4, Number((share * top).toPrecision(2)).toString());
     }
     text(LEFT - 6, TOP + 4, "first stage");
-    for (const [at, words] of ticks(...this.lanes.span, Math.max(2, Math.floor((width - LEFT) / 110)))) {
+    for (const [at, words] of ticks(...this.lanes.span, Math.max(2, Math.floor((width - LEFT) / 80)))) {
       line(`M${this.x(at).toFixed(1)},${FOOT}v5`, "currentColor", { "stroke-width": 1, opacity: 0.6 });
       text(this.x(at), HEIGHT - 20, words, this.x(at) > width - 60 ? "end" : "middle");
     }
