@@ -120,7 +120,7 @@ def build_table(
             hint="bring items.csv or items.parquet beside the events, or leave the column out",
         )
     for file in (events, items):
-        if file is not None and file.suffix == ".parquet":
+        if terms.most_rows is not None and file is not None and file.suffix == ".parquet" and file.stat().st_size:
             with reading(file):
                 refuse_rows(file, sum(pq.ParquetFile(part).metadata.num_rows for part in parquet_parts(file)), terms)
     connection = scratch_connection(scratch)
