@@ -18,9 +18,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = (["python", "-m", "seminar_core"], ["seminar"])
 # What would take minutes is carried out with a smaller budget, said here and nowhere on the pages.
 SMALLER = {
-    "pretrain": ["--set", "steps=2", "--set", "validation_people=10"],
-    "finetune": ["--set", "steps=2", "--set", "validation_people=10"],
-    "codebooks": ["--rows", "600", "--spec", "QC64,RQ8x4fs"],
+    "pretrain": [("--set", "steps=2"), ("--set", "validation_people=10")],
+    "finetune": [("--set", "steps=2"), ("--set", "validation_people=10")],
+    "codebooks": [("--rows", "600"), ("--spec", "QC64,RQ8x4fs")],
 }
 
 
@@ -59,7 +59,8 @@ def call(own: Workspace, folder: Path, tmp_path: Path, monkeypatch: pytest.Monke
     runner = CliRunner()
 
     def invoke(*words: str):
-        return runner.invoke(app, [*words, *SMALLER.get(words[0], [])])
+        told = [one for one in SMALLER.get(words[0], []) if one[0] == "--set" or one[0] not in words]
+        return runner.invoke(app, [*words, *(word for one in told for word in one)])
 
     yield invoke
     for row in json.loads(invoke("jobs", "list", "--json").stdout)["jobs"]:
