@@ -21,15 +21,9 @@ if __name__ == "streamlit_app":  # the server imports this file by its bare name
     from streamlit.starlette import App
 
     from app.guard import Guard
-    from seminar_core.access import keep_files_private, make_private
-    from seminar_core.data.stages import remove_leftovers
-    from seminar_core.data.versions import remove_released
-    from seminar_core.workspace import default_workspace
+    from app.startup import prepare
 
-    keep_files_private(default_workspace())
-    make_private(default_workspace())
-    remove_leftovers(default_workspace())
-    remove_released(default_workspace())
+    prepare()
     app = App(__file__, middleware=[Middleware(Guard)])
 else:  # a session runs it, or a test imports it
     from app import background, command_palette, loaders, saving, sign_in, state, tour, widgets
