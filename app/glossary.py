@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 
 from seminar_core import glossary
-from seminar_core.alignment.card_table import DEFINITIONS
+from seminar_core.alignment.definitions import DEFINITIONS
 from seminar_core.glossary import Term
 
 

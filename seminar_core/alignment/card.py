@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from ..errors import EmptyDataError, ShapeError, UnknownNameError
 from .channel_set import ChannelSet
+from .definitions import PAIR_METRICS
 from .gap_metrics import (
     NEIGHBOURS,
     classifier_hits,
@@ -34,7 +35,6 @@ from .gap_metrics import (
 )
 from .neighbours import FEWEST_ITEMS, nearest, shared_share
 
-PAIR_METRICS = ("paired_cosine", "centroid_gap", "recall@1", "recall@10", "mrr", "knn_overlap", "cka")
 WIDTH_FREE_METRICS = ("knn_overlap", "cka")
 CORRECTIONS = ("none", "centred", "procrustes")
 UNIFORMITY_SAMPLE = 2_000

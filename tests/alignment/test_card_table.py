@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seminar_core.alignment.card import PAIR_METRICS, number_card
-from seminar_core.alignment.card_table import CHANNEL_METRICS, CLASSIFIER, DEFINITIONS, card_table, compared, sentence
+from seminar_core.alignment.card import number_card
+from seminar_core.alignment.card_table import card_table, compared, sentence
+from seminar_core.alignment.definitions import CHANNEL_METRICS, CLASSIFIER, DEFINITIONS, PAIR_METRICS
 
 
 @pytest.fixture(scope="module")

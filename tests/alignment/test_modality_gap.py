@@ -9,7 +9,8 @@ import pytest
 from sklearn.metrics import pairwise_distances
 
 from seminar_core.alignment import gap_metrics
-from seminar_core.alignment.card import PAIR_METRICS, number_card, rotated_onto
+from seminar_core.alignment.card import number_card, rotated_onto
+from seminar_core.alignment.definitions import PAIR_METRICS
 from seminar_core.alignment.neighbours import nearest, shared_share
 from seminar_core.errors import EmptyDataError, NonFiniteError, UnknownNameError
 

@@ -11,7 +11,7 @@ from app.stations.life.view import SORTS
 from app.stations.retrieval.kept_card import METRICS
 from app.stations.training.compare import HEADLINE
 from app.stations.training.view import SHOWN_METRICS
-from seminar_core.alignment.card_table import DEFINITIONS
+from seminar_core.alignment.definitions import DEFINITIONS
 
 
 def test_what_figures_and_headings_are_called_stands_in_the_glossary():

@@ -10,7 +10,8 @@ from app import glossary, state, widgets
 from app.stations.alignment import figures
 from app.stations.alignment import loaders as sources
 from seminar_core.alignment.card import WIDTH_FREE_METRICS
-from seminar_core.alignment.card_table import CLASSIFIER, DEFINITIONS, card_table, sentence
+from seminar_core.alignment.card_table import card_table, sentence
+from seminar_core.alignment.definitions import CLASSIFIER, DEFINITIONS
 from seminar_core.alignment.neighbours import FEWEST_ITEMS
 
 FEWEST_OF_SLICE = 2 * FEWEST_ITEMS  # a tenth is held out and others lack a modality

@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from app import palette
-from seminar_core.alignment.card_table import DEFINITIONS
+from seminar_core.alignment.definitions import DEFINITIONS
 from seminar_core.alignment.projection import Layout
 from seminar_core.contracts import CHANNEL_NAMES, CHANNELS
 
