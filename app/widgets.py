@@ -39,7 +39,10 @@ STYLE = """<style>
   .st-key-thread, .st-key-what_if { flex-wrap: nowrap !important; overflow-x: auto; }
   .st-key-thread > *, .st-key-what_if > * { flex: none; }
   .st-key-palette_open { position: sticky; right: 0; }
-  .st-key-palette_open kbd { display: none; }
+  .st-key-palette_open kbd { display: none !important; }
+  /* its name is for screen readers there: the glass alone covers less of what is swept under it */
+  .st-key-palette_open [data-testid="stMarkdownContainer"] { position: absolute; width: 1px; height: 1px;
+    overflow: hidden; clip-path: inset(50%); }
 }
 /* white on the light blue that links have at night is too faint */
 [data-testid="stBaseButton-primary"], [data-testid="stBaseButton-primary"] * {
