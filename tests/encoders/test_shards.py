@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -100,13 +101,16 @@ def contents(data) -> dict[str, str]:
 
 
 def test_a_killed_encoding_is_taken_up_to_the_same_bytes(data, monkeypatch):
+    shards_of = data.path / "encodings" / ".shards-1-text-hashing-256"
+    kept: list[Path] = []
     for _ in range(2):
-        running = started(data, "0.2")
-        assert running.stdout is not None and running.stdout.readline() == "made\n"
+        before, running, until = len(kept), started(data, "0.2"), time.monotonic() + 60
+        while len(kept := list(shards_of.glob("0*.npy"))) == before and time.monotonic() < until:
+            time.sleep(0.01)
         running.kill()
         running.wait()
-    kept = len(list((data.path / "encodings" / ".shards-1-text-hashing-256").glob("0*.npy")))
-    assert kept >= 1 and not vectors(data, "hashing-256").exists()
+        assert len(kept) > before
+    assert not vectors(data, "hashing-256").exists()
     monkeypatch.setattr(shards, "SIZE", 40)
     encode(data, text="hashing-256")
     resumed = contents(data)

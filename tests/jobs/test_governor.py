@@ -38,23 +38,30 @@ def as_child(monkeypatch):
     return use
 
 
-def children() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
+@pytest.fixture
+def left():
+    """`left()`: the processes below this one that were not there when the test began."""
+
+    def children() -> set[psutil.Process]:
+        return set(psutil.Process().children(recursive=True))
+
+    before = children()
+    return lambda: children() - before
 
 
-def test_a_child_that_takes_more_memory_than_it_may_is_stopped_with_both_numbers(as_child):
+def test_a_child_that_takes_more_memory_than_it_may_is_stopped_with_both_numbers(as_child, left):
     as_child(HUNGRY)
     with pytest.raises(ResourceError, match=r"the work was stopped: it used \d+ MB of memory, at most 200 MB may") as e:
         supervised(["import"], "the work", Bounds(memory_mb=200), silent)
     assert "--most-memory-mb" in e.value.hint and "SEMINAR_UPLOAD_MEMORY_MB" in e.value.hint
-    assert not children()
+    assert not left()
 
 
-def test_a_child_that_takes_longer_than_it_may_is_stopped(as_child):
+def test_a_child_that_takes_longer_than_it_may_is_stopped(as_child, left):
     as_child(SLEEPY)
     with pytest.raises(ResourceError, match="it took longer than the 1 s that it may take"):
         supervised(["import"], "the work", Bounds(seconds=1), silent)
-    assert not children()
+    assert not left()
 
 
 def test_a_child_that_is_killed_is_named_with_the_signal_and_where_it_was(as_child):
@@ -66,7 +73,7 @@ def test_a_child_that_is_killed_is_named_with_the_signal_and_where_it_was(as_chi
         supervised(["import"], "the work", Bounds(), silent)
 
 
-def test_a_caller_that_stops_ends_the_child(as_child):
+def test_a_caller_that_stops_ends_the_child(as_child, left):
     as_child(SLEEPY)
 
     def stop(done: int, total: int, message: str) -> None:
@@ -74,7 +81,7 @@ def test_a_caller_that_stops_ends_the_child(as_child):
 
     with pytest.raises(Cancelled):
         supervised(["import"], "the work", Bounds(), stop)
-    assert not children()
+    assert not left()
 
 
 PARENT_PROGRAM = """
