@@ -24,10 +24,11 @@ from tests.browser.served_app import ROOT, settled
 
 pytestmark = pytest.mark.browser
 
-MAP = (
+MAPS = (
     "[...document.querySelectorAll('[data-testid=stBidiComponentIsolated]')]"
-    ".map((e) => e.shadowRoot?.querySelector('.am')).find(Boolean)"
+    ".map((e) => e.shadowRoot?.querySelector('.am')).filter(Boolean)"
 )
+MAP = f"{MAPS}[0]"
 SETTINGS = ("steps=6", "seconds=20", "keep_every=2", "batch_size=16", "max_length=50", "evaluate_every=2")
 
 
@@ -89,6 +90,7 @@ def opened(open_page, run: str, extra: str = "", **look):
     page.wait_for_function("!document.body.innerText.includes('This is PCA')", timeout=120_000)
     settled(page)
     page.wait_for_timeout(700)  # the morph from PCA
+    page.wait_for_function(f"{MAPS}.length === 1 && {MAP}.alignmentMap", timeout=60_000)  # that of PCA is gone
     return page
 
 
