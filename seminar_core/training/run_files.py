@@ -165,6 +165,15 @@ def current_hash(workspace: Workspace, dataset: str) -> str | None:
         return None
 
 
+def is_stale(workspace: Workspace, card: RunCard) -> bool:
+    """Whether the run's data set has been imported anew, or deleted, since.
+
+    A run that comes with the sample is not: the sample is imported when it is first asked for.
+    """
+    now = current_hash(workspace, card.dataset)
+    return now != card.dataset_hash and not (now is None and card.name in bundled_runs())
+
+
 def run_row(workspace: Workspace, name: str) -> dict[str, Any]:
     """One run as the `runs` answer lists it; a damaged one says so in `error`."""
     directory = workspace.run_dir(name)
@@ -179,7 +188,7 @@ def run_row(workspace: Workspace, name: str) -> dict[str, Any]:
         "model": card.model,
         "dataset": card.dataset,
         "state": status["state"],
-        "stale": current_hash(workspace, card.dataset) != card.dataset_hash,
+        "stale": is_stale(workspace, card),
         "parent": card.parent,
         "seed": card.seed,
         "created": card.created,

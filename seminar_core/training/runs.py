@@ -31,7 +31,7 @@ from .checkpoint import STATE, WEIGHTS, load_weights
 from .loop import BEST, FIRST, LAST
 from .quantised import attach_codec
 from .recipe import FinetuneConfig, PretrainConfig
-from .run_files import RunCard, current_hash, existing_run, list_runs, read_card, read_status, run_names, run_row
+from .run_files import RunCard, existing_run, is_stale, list_runs, read_card, read_status, run_names, run_row
 from .settings import from_dict
 
 STAGES = {"before": FIRST, "best": BEST, "last": LAST}
@@ -100,11 +100,6 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({self.name!r}, {self.card.model} on {self.card.dataset!r}, {self.stage} = step {self.step})"
-
-
-def is_stale(workspace: Workspace, card: RunCard) -> bool:
-    """Whether the run's data set has been imported anew, or deleted, since."""
-    return current_hash(workspace, card.dataset) != card.dataset_hash
 
 
 def load_run(workspace: Workspace, name: str, *, stage: str = "best", device: str = "auto") -> Run:

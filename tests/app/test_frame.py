@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from seminar_core.beside import bundled_runs
+from seminar_core.workspace import Workspace
 from tests.app.conftest import words_of
 from tests.tiny import make_dataset
 from tests.tiny_run import SPEC
@@ -53,3 +55,16 @@ def test_a_new_data_set_forgets_person_and_run(open_app, tiny_workspace):
     assert "person" not in at.query_params and "run" not in at.query_params
     at.button(key="undo").click().run()
     assert at.query_params["dataset"] == "tiny" and at.query_params["person"] == "p2"
+
+
+@pytest.mark.skipif(not bundled_runs(), reason="no run lies in sample_data/run")
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("retrieval", "No run was chosen: showing sample-seminar"),
+        ("alignment", "No run was chosen: showing the newest, sample-seminar"),
+    ],
+)
+def test_a_link_to_a_station_answers_in_a_workspace_that_nobody_has_opened(open_app, tmp_path, name, says):
+    at = open_app(Workspace(tmp_path / "new"), name, dataset="sample")
+    assert not at.exception and says in words_of(at)

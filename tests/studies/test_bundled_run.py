@@ -13,7 +13,7 @@ from seminar_core.search.study import make_codebooks, open_study
 from seminar_core.studies.bundle import FRAMES, MOST_BYTES, PSU, RUN
 from seminar_core.training.checkpoint import STATE
 from seminar_core.training.recipe import FinetuneConfig, PretrainConfig
-from seminar_core.training.run_files import read_card
+from seminar_core.training.run_files import list_runs, read_card
 from seminar_core.training.runs import load_run
 from seminar_core.training.settings import to_dict, with_values
 
@@ -28,6 +28,11 @@ def test_it_is_of_todays_sample_and_recipe(workspace):
     assert psu.config == to_dict(with_values(PretrainConfig(), {"frames": FRAMES, "device": "cpu"})), MADE_AGAIN
     assert ranker.config == to_dict(with_values(FinetuneConfig(), {"device": "cpu"})), MADE_AGAIN
     assert ranker.parent == PSU
+
+
+def test_it_is_up_to_date_before_anybody_has_asked_for_the_sample(workspace):
+    rows = {row["run"]: row for row in list_runs(workspace)["runs"]}
+    assert rows.keys() == {PSU, RUN} and not any(row["stale"] for row in rows.values())
 
 
 def test_it_is_small_and_every_checkpoint_is_whole():
