@@ -278,11 +278,14 @@ def interests(name: str, person: str) -> dict[str, Any]:
     from seminar_core.encoders import is_encoded
 
     question = interests_question(name, person)
+    kept = waiting.is_kept(question)  # the example's came with the sample
     if not is_encoded(dataset(name)):
-        if waiting.is_kept(question):  # the example's came with the sample
+        if kept:
             encode_ahead(name)
-            return waiting.answer(question)
-        encoded(name)
+        else:
+            encoded(name)
+    if kept:
+        return waiting.answer(question)
     return _interests(str(workspace().root), *question.of)
 
 

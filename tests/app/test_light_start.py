@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from app import loaders
+from seminar_core.beside import bundled_runs
+from seminar_core.workspace import Workspace
+from tests.app.conftest import words_of
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "umap", "sklearn", "numba", "faiss", "pynndescent")
@@ -30,3 +36,29 @@ def test_the_collection_after_every_run_leaves_out_what_was_imported():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     walked, left_out = map(int, done.stdout.split())
     assert left_out > 100_000 and walked < left_out / 10
+
+
+@pytest.mark.skipif(not bundled_runs(), reason="no run lies in sample_data/run")
+def test_home_takes_the_answer_that_is_kept_where_the_sample_is_encoded_too(open_app, tmp_path, monkeypatch):
+    workspace = Workspace(tmp_path / "new")
+    monkeypatch.setattr(loaders, "_interests", lambda *asked: pytest.fail(f"worked out again: {asked}"))
+    monkeypatch.setattr("seminar_core.encoders.is_encoded", lambda *asked, **named: True)
+    at = open_app(workspace, "home", dataset="sample")
+    assert not at.exception and "person p0302, 1,951 events" in words_of(at)
+
+
+def test_the_server_begins_with_what_every_first_page_needs(tmp_path):
+    code = (
+        "import sys, threading; from app import startup; startup.prepare(); "
+        "[t.join() for t in threading.enumerate() if t.name == 'first-imports']; "
+        f"assert all(name in sys.modules for name in startup.FIRST); print(*(n for n in {HEAVY!r} if n in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "SEMINAR_WORKSPACE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == []
