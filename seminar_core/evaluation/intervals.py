@@ -9,7 +9,6 @@ of all metrics are one matrix product.
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import binomtest
 
 from ..contracts import check_shape
 from ..errors import EmptyDataError
@@ -73,6 +72,8 @@ def intervals(
     tail = (1 - level) / 2
     low, high = np.quantile(means, tail, axis=0), np.quantile(means, 1 - tail, axis=0)
     if shares:
+        from scipy.stats import binomtest  # half a second, which every page and command would wait for
+
         people = len(np.unique(person))
         wilson = binomtest(0, people).proportion_ci(level, method="wilson").high
         high = np.where((values == 0).all(axis=0), wilson, high)

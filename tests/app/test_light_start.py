@@ -28,6 +28,12 @@ def test_a_first_page_imports_nothing_heavy(station):
     assert done.stdout.split() == []
 
 
+def test_an_answer_of_retrieval_waits_for_torch_and_not_for_statistics():
+    code = "import sys, seminar_core.search.trace; print('scipy.stats' in sys.modules, 'sklearn' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
 def test_the_collection_after_every_run_leaves_out_what_was_imported():
     code = (
         "import gc, app.streamlit_app, app.loaders as loaders; loaders.warm_up().join(); "
