@@ -58,6 +58,7 @@ def open_page(chromium, app_url: str) -> Iterator[Callable[..., object]]:
         context.set_default_timeout(90_000)
         page = context.new_page()
         page.goto(f"{app_url}/{path.lstrip('/')}")
+        page.locator('[data-testid="stHeading"]').first.wait_for()  # before its first run the page counts as drawn
         settled(page)
         return page
 

@@ -31,7 +31,10 @@ class AlignmentMap {
 
   load(bytes) {
     const wire = unpack(bytes);
-    if (this.points?.digest === wire.head.digest) return this.draw();
+    if (this.points?.digest === wire.head.digest) {
+      this.goOn();
+      return this.draw();
+    }
     const before = this.points;
     this.points = this.view.points = new Points(wire);
     this.grids = [];
@@ -49,6 +52,11 @@ class AlignmentMap {
     if (same && !this.calm) this.morph();
     this.root.dataset.points = String(this.points.n);
     this.root.dataset.panes = String(this.view.panes.length);
+    this.goOn();
+  }
+
+  goOn() { // with a film that ran when its map was taken away, or when another view was looked at
+    if (this.hub.playing && !this.playing && this.view.film) this.play();
   }
 
   morph() { // the same points in a new layout: let the eye follow
@@ -308,14 +316,18 @@ class AlignmentMap {
 
   play() {
     const button = this.$("[data-act=play]"), last = this.points.stages.length - 1;
-    this.playing = !this.playing;
+    this.playing = this.hub.playing = !this.playing;
     button.textContent = this.playing ? "Pause" : "Play";
     button.setAttribute("aria-pressed", String(this.playing));
     if (!this.playing) return;
     if (this.view.frame >= last) this.setFrame(0);
     let before = performance.now();
     const step = (now) => {
-      if (!this.playing || !this.root.isConnected) return;
+      if (!this.playing) return;
+      if (!this.root.isConnected || !this.view.film) {
+        this.playing = false;
+        return;
+      }
       const pace = this.calm ? 1 : (now - before) / 1100; // one checkpoint a second; a jump where motion is unwelcome
       if (this.calm && now - before < 1100) return requestAnimationFrame(step);
       before = now;
