@@ -194,8 +194,8 @@ def test_the_hover_card_shows_the_picture_of_the_item_under_the_pointer(page, ap
     in_view(page)
     page.mouse.move(*place_of(page, item, "I"))
     source = page.wait_for_function(
-        f"(() => {{ const c = {MAP}.querySelector('.card'), i = c.querySelector('img');"
-        " return !c.hidden && i && i.src; })()",
+        f"(() => {{ const c = {MAP}?.querySelector('.card'), i = c?.querySelector('img');"
+        " return i && !c.hidden && i.src; })()",
         timeout=20_000,
     ).json_value()
     shown = int(page.evaluate(f"{MAP}.querySelector('.card').dataset.item"))
