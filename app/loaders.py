@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from app import limits
+from app import limits, state
 from app.work import tasks, waiting
 from app.work.waiting import Heavy
 from seminar_core.errors import SeminarError
@@ -32,9 +32,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from seminar_core.data.dataset import Dataset
+    from seminar_core.data.sequence_store import Life
     from seminar_core.search.answer import Answered
+    from seminar_core.search.question import Question
     from seminar_core.search.study import Study
-    from seminar_core.search.trace import Question
+    from seminar_core.search.trace import Trace
 
 SAMPLE = "sample"
 ENTRIES = 64
@@ -104,6 +106,12 @@ def dataset(name: str) -> Dataset:
         opened = open_dataset(workspace(), name)
         return _dataset(str(workspace().root), name, opened.hash)
     return _dataset(str(workspace().root), name, key)
+
+
+def life(name: str, person: str) -> Life:
+    """One person's events, oldest first."""
+    opened = dataset(name)
+    return opened.store.life(opened.person_row(person))
 
 
 def dataset_names() -> list[str]:
@@ -327,8 +335,7 @@ def encoded_for(run_name: str) -> None:
         UnknownRunError: the workspace does not hold the run.
     """
     from seminar_core.encoders import is_encoded
-    from seminar_core.training.run_files import read_card
-    from seminar_core.training.runs import existing_run
+    from seminar_core.training.run_files import existing_run, read_card
 
     card = read_card(existing_run(workspace(), run_name))
     given = {kind: str(card.encodings[kind]) for kind in ("text", "image") if kind in card.encodings}
@@ -374,20 +381,69 @@ def study(run_name: str) -> Study:
     return _study(str(workspace().root), run_name, run_key(run_name))
 
 
-# an answer over 100,000 events holds about 1 MB, and a slider that moves asks for many
+def run_facts(run_name: str) -> dict[str, Any]:
+    """Heads, K and channel weights of a run, as `Study.facts` says them. Raises as `study`."""
+    return waiting.remembered("run_facts", _asked_of(run_name), lambda: study(run_name).facts())
+
+
+def _asked_of(run_name: str) -> tuple[str, str]:
+    """What an answer of a run depends on besides the question: contents of the run and of its data set."""
+    return run_content(run_name), dataset_key(_dataset_of(workspace(), run_name, run_key(run_name)))
+
+
+@lru_cache(maxsize=ENTRIES)
+def _dataset_of(of: Workspace, run_name: str, key: str) -> str:
+    from seminar_core.training.run_files import existing_run, read_card
+
+    return read_card(existing_run(of, run_name)).dataset
+
+
+# a trace over 100,000 events holds about 1 MB, and a slider that moves asks for many
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _answered(root: str, run_name: str, key: str, asked: str, _question: Question) -> Answered:
-    from seminar_core.search.answer import ask
+def _trace(root: str, run_name: str, key: str, asked: str, _question: Question) -> Trace:
+    from seminar_core.search.trace import trace
 
     limits.refuse_haste(time.monotonic())
     opened = study(run_name)
     with STUDY_LOCK:
-        return ask(opened, _question)
+        return trace(opened, _question)
+
+
+def trace(run_name: str, question: Question) -> Trace:
+    """The search behind an answer, with all its arrays."""
+    return _trace(str(workspace().root), run_name, run_key(run_name), repr(question), question)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _answered(root: str, run_name: str, key: str, asked: str, _question: Question) -> Answered:
+    from seminar_core.search.answer import Answered, answered
+
+    def work() -> Answered:
+        return answered(study(run_name), trace(run_name, _question))
+
+    if not _opens_a_page(_question):
+        return work()
+
+    def fields() -> dict[str, Any]:
+        found = vars(work())
+        return {name: found[name] for name in ("said", "near", "span", "keep")}
+
+    return Answered(_question, **waiting.remembered("answered", (*_asked_of(run_name), asked), fields))
 
 
 def answered(run_name: str, question: Question) -> Answered:
-    """Exact beside approximate for one question, as the command `retrieve` answers it."""
+    """Exact beside approximate for one question, as the command `retrieve` answers it.
+
+    What a page opens with is kept on disk, so that a fresh server shows it before it has imported and opened what
+    answers; a setting that was moved is answered anew.
+    """
     return _answered(str(workspace().root), run_name, run_key(run_name), repr(question), question)
+
+
+def _opens_a_page(question: Question) -> bool:
+    """Whether nothing but the target, the specification and the shortlist was chosen."""
+    target = {name: getattr(question, name) for name in ("person", "item", "query", "at", "spec", "shortlist")}
+    return question == type(question)(**target, k=state.PARAMETERS["k"].default)
 
 
 @st.cache_data(max_entries=ENTRIES, show_spinner="Ranking the whole catalogue …")
@@ -451,11 +507,16 @@ def frontier(run_name: str, person: str = "") -> dict[str, Any]:
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def _explanation(root: str, run_name: str, key: str, asked: str, event: str, _question: Question) -> dict[str, Any]:
-    from seminar_core.search.explanation import explain_event
+    def work() -> dict[str, Any]:
+        from seminar_core.search.explanation import explain_event
 
-    opened, found = study(run_name), answered(run_name, _question).trace
-    with STUDY_LOCK:
-        return explain_event(opened, found, event)
+        opened, found = study(run_name), trace(run_name, _question)
+        with STUDY_LOCK:
+            return explain_event(opened, found, event)
+
+    if not _opens_a_page(_question):
+        return work()
+    return dict(waiting.remembered("explanation", (*_asked_of(run_name), asked, event), work))
 
 
 def explanation(run_name: str, question: Question, event: str) -> dict[str, Any]:
@@ -511,3 +572,31 @@ def warm_up() -> threading.Thread:
     thread = threading.Thread(target=load, name="warm-up", daemon=True)
     thread.start()
     return thread
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _open_ahead(root: str, run_name: str, key: str, _encode_first: Heavy) -> threading.Thread:
+    def load() -> None:
+        from seminar_core.encoders import is_encoded
+
+        warm_up().join()
+        _, name, text, image = _encode_first.arguments
+        given = {kind: value for kind, value in (("text", text), ("image", image)) if value}
+        with suppress(SeminarError, OSError):  # what is wrong is said to the one who asks
+            if is_encoded(_dataset(root, name, _encode_first.of[1]), **given):
+                _study(root, run_name, key)
+            else:
+                waiting.ahead(_encode_first)
+
+    thread = threading.Thread(target=load, name="open-ahead", daemon=True)
+    thread.start()
+    return thread
+
+
+def open_ahead(run_name: str) -> None:
+    """Open a run behind a page that shows a kept answer of it, for the settings that will be moved next; once."""
+    from seminar_core.training.run_files import existing_run, read_card
+
+    card = read_card(existing_run(workspace(), run_name))
+    text, image = (str(card.encodings.get(kind) or "") for kind in ("text", "image"))
+    _open_ahead(str(workspace().root), run_name, run_key(run_name), _encode(card.dataset, text, image))

@@ -24,8 +24,8 @@ from .workspace import Workspace, default_workspace
 
 if TYPE_CHECKING:
     from .data.dataset import Dataset
+    from .search.question import Question
     from .search.study import Study
-    from .search.trace import Question
 
 
 class Answer:
@@ -95,7 +95,7 @@ class Run:
 
     @staticmethod
     def _question(person: str, item: str, asked: Mapping[str, Any]) -> Question:
-        from .search.trace import Question
+        from .search.question import Question
 
         names = {"hide_from": "hide_from_s", "hide_to": "hide_to_s"}
         settings = {names.get(name, name): value for name, value in asked.items()}

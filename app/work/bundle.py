@@ -13,16 +13,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app import loaders
+from app import loaders, state
 from app.stations.alignment import loaders as alignment
+from app.stations.home.view import most_lost
+from app.stations.retrieval import evidence
 from app.work import waiting
 from seminar_core.data.dataset import SAMPLE
+from seminar_core.files import read_json, write_json
+from seminar_core.search.question import SHORTLIST, Question, next_item
 
 RUN = "sample-seminar"
 
 
-def ask() -> None:
-    """Home's picture, Alignment's cards and work-list, and every person's losses."""
+def ask(answers: Path) -> None:
+    """Home's picture, Alignment's cards and work-list, every person's losses, and the answers behind Home's doors.
+
+    Args:
+        answers: where they will lie; those about a target are to hold no times of this machine.
+    """
     person = str(loaders.report(SAMPLE)["example_person"])
     waiting.answer(loaders.interests_question(SAMPLE, person))
     shown = tuple(alignment.stages(RUN))[:2]
@@ -30,6 +38,23 @@ def ask() -> None:
     alignment.encoders_card(RUN, shown[0], "none")
     alignment.worklist(RUN, shown[-1], "items")
     loaders.population(RUN)
+    loaders.run_facts(RUN)
+    retrieve(person, SHORTLIST)
+    retrieve((most_lost(RUN) or {})["person"], 0.0)
+    for path in answers.iterdir():
+        held = read_json(path)
+        if isinstance(held["answer"], dict) and "latency_us" in held["answer"].get("said", ()):
+            held["answer"]["said"]["latency_us"] = {"exact": None, "approx": None}
+            write_json(path, held)
+
+
+def retrieve(person: str, shortlist: float) -> None:
+    """The page Retrieval as it opens for a person: the answer, and why its first event was kept or lost."""
+    dataset = loaders.dataset(SAMPLE)
+    item = str(next_item(dataset, Question(person, "")))
+    question = Question(person, item, k=state.PARAMETERS["k"].default, shortlist=shortlist)
+    events = evidence.lost_first(loaders.answered(RUN, question).verdicts).event
+    loaders.explanation(RUN, question, str(events.iloc[0]))
 
 
 @contextmanager
@@ -50,7 +75,7 @@ def main() -> None:
     """Make them anew."""
     shutil.rmtree(waiting.bundled(), ignore_errors=True)
     with tempfile.TemporaryDirectory() as place, fresh(Path(place)) as answers:
-        ask()
+        ask(answers)
         shutil.copytree(answers, waiting.bundled())
 
 

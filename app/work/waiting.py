@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,6 +37,11 @@ SERVER = "the server"  # asks ahead, and never goes away
 PARTS, ASKED, STOPPED, PATIENCE = (f"work_{name}" for name in ("parts", "asked", "stopped", "patience"))
 
 
+def key_of(task: str, of: tuple[Any, ...]) -> str:
+    """32 hex digits that are the same for the same question of the same content."""
+    return hashlib.sha256(json.dumps([FORMAT, task, of], default=vars).encode()).hexdigest()[:32]
+
+
 @dataclass(frozen=True)
 class Heavy:
     """A question for a process beside the server.
@@ -59,8 +64,7 @@ class Heavy:
     @cached_property
     def key(self) -> str:
         """32 hex digits that are the same for the same question of the same content."""
-        words = json.dumps([FORMAT, self.task.__name__, self.of], default=vars)
-        return hashlib.sha256(words.encode()).hexdigest()[:32]
+        return key_of(self.task.__name__, self.of)
 
 
 class Pending(Exception):
@@ -139,6 +143,15 @@ def answers(questions: Sequence[Heavy]) -> list[Any]:
         if ticket.error is not None:
             raise ticket.error
     return [one.answer if isinstance(one, Ticket) else one for one in found]
+
+
+def remembered(task: str, of: tuple[Any, ...], work: Callable[[], Any]) -> Any:
+    """What was answered before; else `work` answers it here and now, and it is kept.
+
+    For what is quick to answer once its libraries are imported and its run is open, which then need not be.
+    """
+    held = desk().kept.get(key_of(task, of))
+    return desk().kept.put(key_of(task, of), work()) if held is None else held["answer"]
 
 
 def is_kept(question: Heavy) -> bool:

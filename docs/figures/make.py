@@ -32,8 +32,9 @@ from seminar_core.errors import NotReadyError  # noqa: E402 - the same
 from seminar_core.files import plain  # noqa: E402 - the same
 from seminar_core.search.answer import ask, attention_mass, recall  # noqa: E402 - the same
 from seminar_core.search.population import population  # noqa: E402 - the same
+from seminar_core.search.question import Question  # noqa: E402 - the same
 from seminar_core.search.study import Study, make_codebooks, open_study  # noqa: E402 - the same
-from seminar_core.search.trace import Question, trace  # noqa: E402 - the same
+from seminar_core.search.trace import trace  # noqa: E402 - the same
 from seminar_core.stories.slides import Stage  # noqa: E402 - the same
 from seminar_core.stories.story import Slide  # noqa: E402 - the same
 from seminar_core.training.assess import evaluate_run  # noqa: E402 - the same
@@ -116,7 +117,7 @@ def lanes(
 def one_life_figure(study: Study) -> go.Figure:
     """The scan alone beside exact search, much as the station Retrieval draws them."""
     answered = ask(study, Question(PERSON, ITEM, shortlist=0), timed=False)
-    life = study.dataset.store.life(answered.trace.moment.person_row)
+    life = study.dataset.store.life(study.dataset.person_row(PERSON))
     when = pd.Series(pd.to_datetime(life.time_s, unit="s"))
     events = answered.verdicts.event.to_numpy(np.int64)
     return lanes(answered.verdicts, when.iloc[events].reset_index(drop=True), (when.iloc[0], when.iloc[-1]))

@@ -49,7 +49,7 @@ def question(
     method: Annotated[str | None, typer.Option("--method", help="Another first stage in place of --spec.")] = None,
 ) -> Any:
     """The options as a `Question`."""
-    from ..search.trace import Question
+    from ..search.question import Question
 
     return Question(
         person,

@@ -6,16 +6,20 @@ exact softmax over the whole visible life, interest error and logits what the ne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from ..workspace import Workspace
-from .study import Study, open_study
-from .trace import Question, Side, Trace, trace
+from .question import Question
+
+if TYPE_CHECKING:  # what was answered before is read without a model
+    from .study import Study
+    from .trace import Side, Trace
 
 COLUMNS = (
     "event",
@@ -125,7 +129,7 @@ def answer(study: Study, found: Trace) -> dict[str, Any]:
 
 
 def verdicts(
-    exact: Sequence[dict[str, Any]], approx: Sequence[dict[str, Any]], near: dict[int, float] | None = None
+    exact: Sequence[dict[str, Any]], approx: Sequence[dict[str, Any]], near: Mapping[str, float] | None = None
 ) -> pd.DataFrame:
     """One row for each event that exact or approximate search kept, best exact rank first.
 
@@ -149,7 +153,7 @@ def verdicts(
                 "rank_exact": a["rank"] if a else None,
                 "rank_approx": b["rank"] if b else None,
                 "score_exact": a["score"] if a else (b or {}).get("score_exact"),
-                "score_approx": b["score"] if b else (near or {}).get(int(event)),
+                "score_approx": b["score"] if b else (near or {}).get(event),
                 "weight_exact": a["weight"] if a else 0.0,
                 "weight_approx": b["weight"] if b else 0.0,
             }
@@ -159,26 +163,50 @@ def verdicts(
 
 @dataclass(frozen=True)
 class Answered:
-    """One question answered whole: what the command prints and the page draws.
+    """One question answered whole: what the command prints and the page draws. All of it can be kept as JSON.
 
     Fields:
-        trace: the search behind it, the question and all arrays.
+        question: what was asked.
         said: what the command `retrieve` prints.
-        verdicts: one row for each event that either side kept, see `verdicts`.
+        near: largest approximate per-head score by event, of events that either side kept; empty where the other
+            search has no scores of its own.
+        span: positions in the life of the first and the last searched event; empty where none was.
+        keep: places per head, K or the whole life.
     """
 
-    trace: Trace
+    question: Question
     said: dict[str, Any]
-    verdicts: pd.DataFrame
+    near: dict[str, float]
+    span: list[int]
+    keep: int
+
+    @property
+    def heads(self) -> int:
+        """How many heads searched."""
+        return len(self.said["recall_per_head"])
+
+    @cached_property
+    def verdicts(self) -> pd.DataFrame:
+        """One row for each event that either side kept, see `verdicts`."""
+        return verdicts(self.said["exact"], self.said["approx"], self.near)
+
+
+def answered(study: Study, found: Trace) -> Answered:
+    """What a trace says."""
+    near = {str(event): score for event, score in found.near_scores.items()}
+    span = [int(found.moment.positions[end]) for end in (0, -1)] if len(found.moment.positions) else []
+    return Answered(found.question, answer(study, found), near, span, found.exact.kept.events.shape[1])
 
 
 def ask(study: Study, question: Question, *, timed: bool = True) -> Answered:
     """Answer one question."""
-    found = trace(study, question, timed=timed)
-    said = answer(study, found)
-    return Answered(found, said, verdicts(said["exact"], said["approx"], found.near_scores))
+    from .trace import trace
+
+    return answered(study, trace(study, question, timed=timed))
 
 
 def retrieve(workspace: Workspace, run: str, person: str, item: str, **settings: Any) -> dict[str, Any]:
     """Exact beside approximate retrieval for one target; `settings` are the further fields of `Question`."""
+    from .study import open_study
+
     return ask(open_study(workspace, run), Question(person, item, **settings)).said

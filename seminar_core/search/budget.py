@@ -21,8 +21,9 @@ from ..retrieval.search import RefinedScorer, make_scorer
 from ..retrieval.spec import DEFAULT, parse
 from ..workspace import Workspace
 from .answer import attention_mass, recall
+from .question import SHORTLIST, Question
 from .study import Study, codebook_names, fold, open_study, refuse_without_linear_stage
-from .trace import SHORTLIST, Question, trace
+from .trace import trace
 
 PEOPLE = 24
 WITHOUT_CODEBOOKS = ("HNSW", "LSH")

@@ -23,8 +23,9 @@ from ..retrieval.spec import DEFAULT, parse
 from ..sums import reseal
 from ..workspace import Workspace
 from .answer import attention_mass, recall
+from .question import Question
 from .study import Study, open_study
-from .trace import Question, trace
+from .trace import trace
 
 FORMAT = 2
 

@@ -28,7 +28,7 @@ def _hash(study: Study, keep: int) -> nn.Module:
         return NearestHash(keep=keep, width=study.vectors.query.shape[1])
 
 
-RIVALS: dict[str, Callable[[Study, int], nn.Module]] = {
+RULES: dict[str, Callable[[Study, int], nn.Module]] = {
     "din": lambda study, keep: Newest(keep=keep),
     "sim-hard": lambda study, keep: SameCategory(
         keep=keep, category=torch.from_numpy(np.array(study.dataset.category))
@@ -57,6 +57,6 @@ def rival_kept(
         one.astype(np.int8),
     )
     search = begin(*to_tensors(life, target), study.model.encoder(), None, "pair")
-    kept = RIVALS[name](study, keep)(search).kept
+    kept = RULES[name](study, keep)(search).kept
     heads = study.heads if head is None else 1
     return kept.expand(1, 1, 1, heads if kept.shape[3] == 1 else kept.shape[3], length)[0, 0, 0].numpy()

@@ -75,6 +75,14 @@ class Study:
         """(M,) the run's own channel weights in the order of `CHANNELS`."""
         return self.model.fusion.weights().detach().cpu().numpy().astype(np.float64)
 
+    def facts(self) -> dict[str, Any]:
+        """What a page says of the run before it asks: heads, K, and the channel weights as a list."""
+        return {
+            "heads": self.heads,
+            "keep": int(self.run.config.model.keep),
+            "own_weights": self.own_weights().tolist(),
+        }
+
     def encode_query(self, text: str) -> np.ndarray | None:
         """(W,) vector of a text the data set does not hold; None where the encoder has no way to make one."""
         if self._text_function is None:

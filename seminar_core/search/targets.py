@@ -1,4 +1,4 @@
-"""Where a target comes from: the catalogue, the model's own first choices, or what the person really met next.
+"""Where a target comes from: the catalogue, or the model's own first choices.
 
 Diagnostics, before a search trace. All of them end in an item id, so a target is always a link.
 """
@@ -17,8 +17,8 @@ from ..data.dataset import Dataset
 from ..model.psu import PSU
 from ..model.ranker import Ranker
 from ..model.tensors import to_tensors
+from .question import Question, moment
 from .study import Study
-from .trace import Question, moment
 from .typed_query import query_row
 
 CANDIDATES_AT_ONCE = 2048
@@ -36,15 +36,6 @@ def find_items(dataset: Dataset, text: str, limit: int = 50) -> tuple[list[int],
     return found[:limit], len(found)
 
 
-def next_item(study: Study, question: Question) -> str | None:
-    """Id of the item of the event that the life is looked at from; None at the end of the life."""
-    at = moment(study, question)
-    if at.event == "end":
-        return None
-    life = study.dataset.store.life(at.person_row)
-    return study.dataset.item_ids[int(life.item[int(at.event)])]
-
-
 @torch.no_grad()
 def top_items(study: Study, question: Question, count: int = 20) -> list[dict[str, Any]]:
     """The model's first choices for this person at this time, over the full catalogue.
@@ -54,7 +45,7 @@ def top_items(study: Study, question: Question, count: int = 20) -> list[dict[st
     Returns:
         Rows of item, logit, rank.
     """
-    at = moment(study, question)
+    at = moment(study.dataset, question)
     model: PSU | Ranker = study.model
     life = study.dataset.store.life(at.person_row)
     seen = at.positions[-study.run.max_length :]

@@ -1,8 +1,9 @@
 """One target against one life: what exact search keeps, what the approximation keeps, and what that changes.
 
-Diagnostics, the heart of the Retrieval station. A `Question` says what is asked, `trace` answers with arrays, and
-`search_answer` puts them into the command's words. Only events strictly before the asked time are searched, and
-the whole visible life is: the length that a model was trained with is no limit here. Ties go to the newer event.
+Diagnostics, the heart of the Retrieval station. `search/question.py` says what is asked, `trace`
+answers with arrays, and `search/answer.py` puts them into the command's words. Only events strictly before the asked
+time are searched, and the whole visible life is: the length that a model was trained with is no limit here. Ties go to
+the newer event.
 """
 
 from __future__ import annotations
@@ -15,84 +16,18 @@ from typing import Any
 import numpy as np
 
 from ..contracts import CHANNELS, Folded, Kept
-from ..errors import ConfigError, UnknownNameError
+from ..errors import ConfigError
 from ..retrieval.events import EventSet
 from ..retrieval.exact import ExactScorer, Scorer, top_k
 from ..retrieval.search import FastScanScorer, LookupScorer, RefinedScorer
-from ..retrieval.spec import DEFAULT
-from .rival_stages import RIVALS, rival_kept
+from .question import RIVALS, Moment, Question, moment
+from .rival_stages import rival_kept
 from .second_stage import Outcome, Weighting, outcome
 from .study import Study, fold, refuse_without_linear_stage
 from .typed_query import query_row
 
-SHORTLIST = 4.0
 TIMED_RUNS = 5
 TIMED_S = 0.03
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked of a run.
-
-    Fields:
-        person, item: ids as in the source data.
-        query: text typed with the target; None or empty = none.
-        at: event before whose time the life is visible, or "end"; None = the person's last event.
-        k: events kept per head; None = the run's own K.
-        spec: of the approximation.
-        shortlist: the scan keeps this many times K distinct pairs and exact scores order them; 0 = one stage.
-        weights: of Q, A, T, I on both sides; None = the run's own.
-        mask: channels with weight zero.
-        hide_from_s, hide_to_s: events within this period (both ends included) are left out; None = open end.
-        head: one head alone; None = all.
-        method: another first stage in place of `spec`; see `METHODS`.
-    """
-
-    person: str
-    item: str
-    query: str | None = None
-    at: str | None = None
-    k: int | None = None
-    spec: str = DEFAULT
-    shortlist: float = SHORTLIST
-    weights: tuple[float, ...] | None = None
-    mask: tuple[str, ...] = ()
-    hide_from_s: int | None = None
-    hide_to_s: int | None = None
-    head: int | None = None
-    method: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.k is not None and self.k < 1:
-            raise ConfigError(f"k is {self.k}, expected at least 1", hint="choose K >= 1")
-        if self.shortlist != 0 and not 1 <= self.shortlist <= 1000:
-            raise ConfigError(
-                f"shortlist is {self.shortlist:g}, expected 0 (one stage) or a factor from 1 to 1000", hint="4 is usual"
-            )
-        for name in self.mask:
-            if name not in CHANNELS:
-                raise UnknownNameError("channel", name, CHANNELS)
-        if self.method is not None and self.method not in METHODS:
-            raise UnknownNameError("method", self.method, METHODS)
-        hidden = (self.hide_from_s, self.hide_to_s)
-        if None not in hidden and hidden[0] > hidden[1]:  # type: ignore[operator]
-            raise ConfigError(
-                f"the left-out period begins at {hidden[0]} and ends before that, at {hidden[1]}",
-                hint="choose an end at or after the beginning",
-            )
-
-
-METHODS = ("pq", "exact", "HNSW", "LSH", *RIVALS)
-
-
-@dataclass(frozen=True)
-class Moment:
-    """From where a life is looked at: the asked event, its time, and the visible events (n,) that are searched."""
-
-    event: str
-    time_s: int
-    person_row: int
-    positions: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -153,36 +88,6 @@ class Trace:
     near_scores: dict[int, float]
 
 
-def moment(study: Study, question: Question) -> Moment:
-    """The visible life of a question.
-
-    Raises:
-        UnknownPersonError: no such person.
-        ConfigError: `at` is no position of the life.
-    """
-    row = study.dataset.person_row(question.person)
-    life = study.dataset.store.life(row)
-    at = str(len(life) - 1) if question.at in (None, "") else str(question.at)
-    if at == "end":
-        when = int(life.time_s[-1]) + 1 if len(life) else 0
-    else:
-        if not (at.isascii() and at.isdecimal() and len(at) < 19) or int(at) >= len(life):
-            raise ConfigError(
-                f"{at!r} is no event of person {question.person!r}, whose events are 0 to {len(life) - 1}",
-                hint="give a position in the life, or `end` for the whole life",
-            )
-        at = str(int(at))
-        when = int(life.time_s[int(at)])
-    visible = np.arange(study.dataset.store.visible(row, when))
-    times = life.time_s[: len(visible)]
-    hidden = np.zeros(len(visible), bool)
-    if question.hide_from_s is not None or question.hide_to_s is not None:
-        low = -np.inf if question.hide_from_s is None else question.hide_from_s
-        high = np.inf if question.hide_to_s is None else question.hide_to_s
-        hidden = (times >= low) & (times <= high)
-    return Moment(at, when, row, visible[~hidden])
-
-
 def used_weights(study: Study, question: Question) -> list[float] | None:
     """Explicit weights of a question with masked channels at zero; None when the run's own are to be used."""
     if question.weights is None and not question.mask:
@@ -209,7 +114,7 @@ def trace(study: Study, question: Question, *, timed: bool = True) -> Trace:
         NotReadyError, StaleError: codebooks that are missing or of other vectors.
     """
     refuse_without_linear_stage(study)
-    at = moment(study, question)
+    at = moment(study.dataset, question)
     item, query = study.dataset.item_row(question.item), query_row(study, question.query or "")
     weights = used_weights(study, question)
     folded = fold(study, item, query, weights)

@@ -24,8 +24,8 @@ from ..lives.interests import life_interests
 from ..lives.lifeline import facts as life_facts
 from ..search.answer import ask
 from ..search.population import population
+from ..search.question import Question
 from ..search.study import Study, open_study
-from ..search.trace import Question
 from ..training.run_files import existing_run, read_card
 from ..workspace import Workspace
 from .story import VIEWS, Slide

@@ -28,6 +28,28 @@ def test_a_first_page_imports_nothing_heavy(station):
     assert done.stdout.split() == []
 
 
+@pytest.mark.skipif(not bundled_runs(), reason="no run lies in sample_data/run")
+def test_the_samples_first_answer_is_shown_before_anything_heavy_is_imported(tmp_path):
+    """In a workspace that nobody has opened, where texts and pictures are not even encoded."""
+    page = "from app import state, streamlit_app; state.begin(); streamlit_app.station('retrieval'); state.finish()"
+    code = (
+        f"import sys; from streamlit.testing.v1 import AppTest; from app import loaders; "
+        f"loaders.open_ahead = lambda run: None; at = AppTest.from_string({page!r}, default_timeout=60).run(); "
+        f"words = ' '.join(one.value for one in at.markdown); "
+        f"print(not at.exception, 'Exact score' in words, *(name for name in {HEAVY!r} if name in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "SEMINAR_WORKSPACE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["True", "True"]
+    assert not list(tmp_path.glob("datasets/sample/*/encodings/*"))
+
+
 def test_an_answer_of_retrieval_waits_for_torch_and_not_for_statistics():
     code = "import sys, seminar_core.search.trace; print('scipy.stats' in sys.modules, 'sklearn' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -9,8 +9,9 @@ from app import loaders
 from seminar_core.search.budget import frontier
 from seminar_core.search.explanation import explain_event
 from seminar_core.search.population import population
+from seminar_core.search.question import Question
 from seminar_core.search.study import open_study
-from seminar_core.search.trace import Question, trace
+from seminar_core.search.trace import trace
 from tests.app.conftest import words_of
 from tests.app.test_retrieval_view import HERE, last_item
 from tests.tiny_run import COARSE

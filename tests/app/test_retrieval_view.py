@@ -8,15 +8,19 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import streamlit as st
 
+from app import loaders
 from app.components.answer import payload
 from app.components.block import head_of
 from app.stations.retrieval import figures
 from seminar_core.data.opening import open_dataset
+from seminar_core.errors import NotReadyError
 from seminar_core.search.answer import retrieve, verdicts
 from seminar_core.search.study import make_codebooks, open_study
 from seminar_core.workspace import Workspace
 from tests.app.conftest import answer_of, ask_of, cards_of, numbers_of, words_of
+from tests.tiny import make_dataset
 from tests.tiny_run import COARSE
 
 HERE = {"dataset": "tiny", "run": "run", "person": "p1", "spec": COARSE, "shortlist": "0", "k": "6"}
@@ -46,6 +50,33 @@ def test_every_number_is_the_commands(open_app, tiny_workspace):
     assert larger[first] == max(larger.values())
     weights = f"weight {exact[first]['weight']:.4f} exact, {approx[first]['weight']:.4f} approximate"
     assert weights in kept["cards"][0]["lines"][0]
+
+
+def test_what_a_page_opens_with_is_kept_for_the_next_server(open_app, tiny_workspace, tmp_path, monkeypatch):
+    workspace = Workspace(tmp_path / "workspace")
+    shutil.copytree(tiny_workspace.root, workspace.root, ignore=shutil.ignore_patterns("answers"))
+    here = {name: value for name, value in HERE.items() if name != "k"}
+    first = open_app(workspace, "retrieval", **here)
+    said, kept = words_of(first), set(workspace.answers.iterdir())
+    assert len(kept) == 3  # what the run is like, the answer, and why the first event was lost
+    ask_of(first, "k", 6)
+    assert set(workspace.answers.iterdir()) == kept  # a slider on its way is not
+
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    opened = []
+
+    def study(run):
+        opened.append(run)
+        raise NotReadyError("opened", hint="look in the test")
+
+    monkeypatch.setattr(loaders, "study", study)
+    monkeypatch.setattr(loaders, "open_ahead", lambda run: None)
+    again = open_app(workspace, "retrieval", **here)
+    assert not again.exception and words_of(again) == said and not opened
+    make_dataset(workspace, people=5, seed=9)
+    open_app(workspace, "retrieval", **here)
+    assert opened == ["run"]
 
 
 def test_the_parts_of_the_score_are_drawn_and_add_up(open_app, tiny_workspace):
@@ -183,7 +214,7 @@ def test_missing_codebooks_offer_to_train_them(open_app, tiny_workspace):
 
 def test_stale_codebooks_are_told_as_stale(open_app, tiny_workspace, tmp_path):
     workspace = Workspace(tmp_path / "workspace")
-    shutil.copytree(tiny_workspace.root, workspace.root)
+    shutil.copytree(tiny_workspace.root, workspace.root, ignore=shutil.ignore_patterns("answers"))
     meta = workspace.run_dir("run") / "codebooks" / COARSE / "meta.json"
     meta.write_text(meta.read_text().replace('"vectors_hash": "', '"vectors_hash": "x'))
     at = open_app(workspace, "retrieval", **HERE)
@@ -191,8 +222,6 @@ def test_stale_codebooks_are_told_as_stale(open_app, tiny_workspace, tmp_path):
 
 
 def test_a_run_of_replaced_data_is_told_as_stale(open_app, tiny_workspace, tmp_path):
-    from tests.tiny import make_dataset
-
     workspace = Workspace(tmp_path / "workspace")
     shutil.copytree(tiny_workspace.root, workspace.root)
     make_dataset(workspace, people=5, seed=9)
@@ -216,7 +245,7 @@ def rows(events, weights, near=None):
 
 
 def test_a_verdict_for_each_event_that_either_kept():
-    table = verdicts(rows([5, 3], [0.7, 0.3]), rows([5, 9], [0.6, 0.4], near=True), {3: 0.1})
+    table = verdicts(rows([5, 3], [0.7, 0.3]), rows([5, 9], [0.6, 0.4], near=True), {"3": 0.1})
     assert dict(zip(table.event, table.verdict, strict=True)) == {5: "kept", 3: "lost", 9: "gained"}
     lost = table[table.event == 3].iloc[0]
     assert lost.weight_approx == 0 and np.isnan(lost.rank_approx) and lost.score_approx == 0.1
@@ -359,7 +388,7 @@ def test_no_loss_at_all_lies_at_the_foot_of_its_axis():
 
 
 def test_the_lanes_get_the_kept_events_in_the_order_of_time_with_each_title_once():
-    table = verdicts(rows([5, 3], [0.7, 0.3]), rows([5, 9], [0.6, 0.4], near=True), {3: 0.1})
+    table = verdicts(rows([5, 3], [0.7, 0.3]), rows([5, 9], [0.6, 0.4], near=True), {"3": 0.1})
     titles, arrays = payload.marks(table, np.array([30.0, 10.0, 20.0]), ["a lamp", "", "a lamp"])
     assert arrays["event"].tolist() == [3, 9, 5] and arrays["time"].tolist() == [10, 20, 30]
     assert [payload.VERDICTS[code] for code in arrays["verdict"]] == ["lost", "gained", "kept"]

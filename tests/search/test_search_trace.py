@@ -20,10 +20,11 @@ from seminar_core.retrieval.spec import SpecError
 from seminar_core.search import trace as module
 from seminar_core.search.answer import answer
 from seminar_core.search.explanation import explain_event
+from seminar_core.search.question import METHODS, Question, next_item
 from seminar_core.search.second_stage import Weighting, pair_vectors
 from seminar_core.search.study import make_codebooks, open_study
-from seminar_core.search.targets import find_items, next_item, top_items
-from seminar_core.search.trace import METHODS, Question, trace
+from seminar_core.search.targets import find_items, top_items
+from seminar_core.search.trace import trace
 from seminar_core.search.typed_query import query_row
 from tests.tiny_run import COARSE, SPEC, make_run
 
@@ -249,8 +250,8 @@ def test_targets_come_from_the_catalogue_the_model_or_the_life(study):
     rows, count = find_items(study.dataset, "LAMP", limit=3)
     assert count >= len(rows) and all("lamp" in study.dataset.titles[r] for r in rows)
     life = study.dataset.store.life(0)
-    assert next_item(study, ask(study)) == study.dataset.item_ids[int(life.item[-1])]
-    assert next_item(study, ask(study, at="end")) is None
+    assert next_item(study.dataset, ask(study)) == study.dataset.item_ids[int(life.item[-1])]
+    assert next_item(study.dataset, ask(study, at="end")) is None
     top = top_items(study, ask(study), count=5)
     assert [row["rank"] for row in top] == [1, 2, 3, 4, 5]
     best = trace(study, ask(study, item=top[0]["item"], k=6), timed=False)

@@ -20,7 +20,7 @@ from app.stations.retrieval.kept_card import METRICS, described
 from seminar_core.contracts import CHANNEL_NAMES, CHANNELS
 from seminar_core.errors import SeminarError
 from seminar_core.search.answer import Answered
-from seminar_core.search.trace import Question, Trace
+from seminar_core.search.question import Question
 
 KEY = "answer"
 SHOWN, MORE = 12, 24
@@ -70,7 +70,7 @@ def took(asked: dict[str, Any]) -> None:
 
 def dials(run: str, question: Question) -> dict[str, Any]:
     """K and the weights as they are set."""
-    own = [float(w) for w in loaders.study(run).own_weights()]
+    own = loaders.run_facts(run)["own_weights"]
     used = question.weights or own
     return {
         "k": question.k,
@@ -91,18 +91,18 @@ def dials(run: str, question: Question) -> dict[str, Any]:
 
 def headline(run: str, question: Question, answered: Answered) -> dict[str, Any]:
     """The answer in a sentence, the numbers behind it, and what the last setting changed."""
-    found, said = answered.trace, answered.said
+    said = answered.said
     before = controls.previous(question)
     other = None
     if before is not None:
         with suppress(SeminarError):  # what was wrong with the setting before has been said, and is over
             other = loaders.answered(run, before).said
-    latency, heads = said["latency_us"], len(found.exact.kept.events)
+    latency, heads = said["latency_us"], answered.heads
     times = " · ".join(f"{k} {v:,.0f} µs" for k, v in latency.items() if v is not None)
     facts = [
         f"run {run}",
-        f"{said['visible_events']:,} visible events strictly before {moment_words(found)}",
-        f"K = {len(found.exact.kept.events[0])} per head, {heads} head{'' if heads == 1 else 's'}",
+        f"{said['visible_events']:,} visible events strictly before {moment_words(said)}",
+        f"K = {answered.keep} per head, {heads} head{'' if heads == 1 else 's'}",
         f"one target on this machine: {times}" if times else "",
     ]
     return {
@@ -130,10 +130,10 @@ def change(now: float | None, before: float | None, style: str) -> str:
     return "" if moved in (signed.format(0), signed.format(-0.0)) else moved
 
 
-def moment_words(found: Trace) -> str:
+def moment_words(said: dict[str, Any]) -> str:
     """From when the life is looked at."""
-    when = widgets.times(np.array([found.moment.time_s]), state.get("zone"))[0]
-    event = "the end of the life" if found.moment.event == "end" else f"event {found.moment.event}"
+    when = widgets.times(np.array([said["at_time_s"]]), state.get("zone"))[0]
+    event = "the end of the life" if said["at_event"] == "end" else f"event {said['at_event']}"
     return f"{event} ({when:%Y-%m-%d %H:%M} {state.get('zone')})"
 
 
@@ -159,7 +159,7 @@ def verdict_words(answered: Answered) -> str:
 
 def wall_clock_ms(name: str, answered: Answered, events: np.ndarray | None = None) -> np.ndarray:
     """(n,) milliseconds on the wall clock of the chosen zone, of the kept events or of others."""
-    life = loaders.dataset(name).store.life(answered.trace.moment.person_row)
+    life = loaders.life(name, answered.question.person)
     chosen = answered.verdicts.event.to_numpy(np.int64) if events is None else events
     stamps = pd.to_datetime(np.asarray(life.time_s[chosen], np.int64), unit="s", utc=True)
     return stamps.tz_convert(state.get("zone")).tz_localize(None).as_unit("ms").asi8.astype(np.float64)
@@ -167,7 +167,7 @@ def wall_clock_ms(name: str, answered: Answered, events: np.ndarray | None = Non
 
 def lanes(name: str, answered: Answered) -> dict[str, Any]:
     """What the timeline says beside the events: first-stage hits and second-stage weights over the life."""
-    span = wall_clock_ms(name, answered, answered.trace.moment.positions[[0, -1]])
+    span = wall_clock_ms(name, answered, np.array(answered.span))
     return {
         "span": span.tolist(),
         "zone": state.get("zone"),
@@ -181,7 +181,7 @@ def lanes(name: str, answered: Answered) -> dict[str, Any]:
 
 def lists(name: str, answered: Answered) -> tuple[dict[str, Any], dict[str, str]]:
     """What either side kept, the differences first, then what both kept, most attended first; and new pictures."""
-    found, table = answered.trace, answered.verdicts
+    table = answered.verdicts
     by_event = {int(row["event"]): row for row in (*answered.said["approx"], *answered.said["exact"])}
     verdict = dict(zip(table.event, table.verdict, strict=True))
     order = table.assign(weight=table[["weight_exact", "weight_approx"]].max(axis=1)).sort_values(
@@ -203,7 +203,7 @@ def lists(name: str, answered: Answered) -> tuple[dict[str, Any], dict[str, str]
     ):
         events = order.event[order.verdict.isin(chosen.split())].tolist()
         most = max(most, len(events))
-        listed = described(name, found, [by_event[event] for event in events[:shown]], verdict)
+        listed = described(name, answered, [by_event[event] for event in events[:shown]], verdict)
         for event, one in zip(events, listed, strict=False):
             one["lines"][0] = "weight {:.4f} exact, {:.4f} approximate".format(*weights[event])
             name_picture(name, key, one, sent, pictures)
@@ -237,9 +237,8 @@ def name_picture(name: str, key: str, one: dict[str, Any], sent: dict[str, bool]
 
 def export(name: str, answered: Answered) -> pd.DataFrame:
     """The kept sets with titles, queries and times."""
-    found, table = answered.trace, answered.verdicts
-    dataset = loaders.dataset(name)
-    life = dataset.store.life(found.moment.person_row)
+    table, dataset = answered.verdicts, loaders.dataset(name)
+    life = loaders.life(name, answered.question.person)
     events = table.event.to_numpy(np.int64)
     return table.assign(
         title=[dataset.titles[row] for row in life.item[events]],

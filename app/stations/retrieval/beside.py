@@ -6,7 +6,6 @@ Each side has its headline numbers and its most attended events; what both kept 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import streamlit as st
 
@@ -14,10 +13,11 @@ from app import loaders, state, widgets
 from app.components.cards import cards
 from app.stations.retrieval import controls
 from app.stations.retrieval.kept_card import METRICS, card
-from seminar_core.search.trace import Question, Trace
+from seminar_core.search.answer import Answered
+from seminar_core.search.question import Question
 
 SHOWN = 6
-Side = tuple[str, Trace, dict[str, Any]]
+Side = tuple[str, Answered]
 
 
 def beside(name: str, run: str, question: Question) -> None:
@@ -70,14 +70,13 @@ def swap(run: str, item: str) -> None:
 
 
 def asked(run: str, question: Question) -> Side:
-    """One side: its run, trace and answer."""
-    answered = loaders.answered(run, question)
-    return run, answered.trace, answered.said
+    """One side: its run and answer."""
+    return run, loaders.answered(run, question)
 
 
 def draw(name: str, sides: list[Side]) -> None:
     """Both sides as columns, what they share above them."""
-    kept = [{row["event"] for row in said["exact"]} for *_, said in sides]
+    kept = [{row["event"] for row in answered.said["exact"]} for _, answered in sides]
     both = kept[0] & kept[1]
     widgets.trust_line(
         f"exact search keeps {len(kept[0])} and {len(kept[1])} events, {len(both)} of them on both sides",
@@ -90,8 +89,9 @@ def draw(name: str, sides: list[Side]) -> None:
 
 def column(name: str, side: Side, both: set[str], number: int) -> None:
     """One side."""
-    run, found, said = side
-    target = controls.item_card(name, found.item_row)
+    run, answered = side
+    said = answered.said
+    target = controls.item_card(name, loaders.dataset(name).item_row(answered.question.item))
     numbers = [
         f"{label} {'-' if said[key] is None else style.format(said[key])}" for label, key, style, _ in METRICS[:5]
     ]
@@ -99,7 +99,7 @@ def column(name: str, side: Side, both: set[str], number: int) -> None:
     target.pop("id")
     verdict = {int(row["event"]): "kept" if row["event"] in both else "gained" for row in said["exact"]}
     rows = said["exact"][:SHOWN]
-    listed = [card(name, found, row, verdict) for row in rows]
+    listed = [card(name, answered, row, verdict) for row in rows]
     for one in listed:
         one["mark"] = "✓ on both sides" if one["id"] in both else ""
         one["tone"] = "same" if one["id"] in both else "plain"

@@ -20,8 +20,7 @@ from app.stations.retrieval.kept_card import card, choose_event
 from seminar_core.contracts import CHANNEL_NAMES, CHANNELS
 from seminar_core.errors import NotReadyError, StaleError
 from seminar_core.retrieval.spec import KNOWN, parse
-from seminar_core.search.targets import next_item
-from seminar_core.search.trace import METHODS, Question
+from seminar_core.search.question import METHODS, Question, next_item
 
 MOST_K = 1_000
 WAYS = ("True next item", "Find an item", "Model's top 20")
@@ -65,7 +64,7 @@ def target(name: str, run: str, person: str) -> Question | None:
             st.text_input("with the query", placeholder="type any query", width=220, **state.bound("query"))
             st.text_input("seen from event", placeholder="last", width=120, **state.bound("at"))
         way = st.session_state["way"]
-        upcoming = next_item(loaders.study(run), question)
+        upcoming = next_item(dataset, question)
         if way == WAYS[1]:
             find_item(name)
         elif way == WAYS[2]:
@@ -150,8 +149,7 @@ def target_card(name: str, row: int, *, own: bool) -> None:
 
 def what_if(run: str, question: Question) -> Question:
     """The settings beside K and weights, which the answer itself holds; returns the question with all of them."""
-    study = loaders.study(run)
-    own_k = int(study.run.config.model.keep)
+    facts = loaders.run_facts(run)
     with st.container(horizontal=True, vertical_alignment="bottom", key="what_if"):
         trained = spec_names(run)
         names = list(dict.fromkeys([*trained, *KNOWN]))
@@ -173,7 +171,7 @@ def what_if(run: str, question: Question) -> Question:
             width=200,
             **bound_method(),
         )
-        heads = ["", *map(str, range(study.heads))]
+        heads = ["", *map(str, range(facts["heads"]))]
         st.selectbox("Head", heads, format_func=lambda h: h or "all", width=90, **state.bound("head", options=heads))
         st.pills(
             "Masked",
@@ -182,7 +180,7 @@ def what_if(run: str, question: Question) -> Question:
             format_func=CHANNEL_NAMES.__getitem__,
             **state.bound("mask", options=CHANNELS),
         )
-    k = state.get("k") or own_k
+    k = state.get("k") or int(facts["keep"])
     if k > MOST_K:
         widgets.trust_line(
             f"K is at most {MOST_K:,} per head on this page, not {k:,}; the command retrieve takes any K"
@@ -302,7 +300,7 @@ def further_column(name: str, run: str, question: Question, method: str) -> None
     other_run = method.removeprefix("run ") if method.startswith("run ") else run
     asked = question if method.startswith("run ") else replace(question, method=method)
     answered = loaders.answered(other_run, asked)
-    found, said = answered.trace, answered.said
+    said = answered.said
     mine = {row["event"] for row in loaders.answered(run, question).said["exact"]}
     verdict = {int(row["event"]): "kept" if row["event"] in mine else "gained" for row in said["approx"]}
     both = sum(v == "kept" for v in verdict.values())
@@ -314,7 +312,7 @@ def further_column(name: str, run: str, question: Question, method: str) -> None
             {
                 "heading": method,
                 "note": f"{note}{both} of {len(verdict)} also kept by exact search; showing {len(rows)}",
-                "cards": [card(name, found, row, verdict) for row in rows],
+                "cards": [card(name, answered, row, verdict) for row in rows],
             }
         ],
         key=f"method_{method}",

@@ -10,7 +10,7 @@ from app import loaders, state, widgets
 from app.stations.retrieval import figures
 from seminar_core.contracts import CHANNEL_NAMES, CHANNELS
 from seminar_core.search.answer import Answered
-from seminar_core.search.trace import SHORTLIST, Question
+from seminar_core.search.question import SHORTLIST, Question
 
 MOST_LISTED = 200
 LOST_IN = {
@@ -22,14 +22,14 @@ LOST_IN = {
 
 def why(name: str, run: str, question: Question, answered: Answered) -> None:
     """Why chosen events were kept or lost: contributions, errors, codes and who shares them."""
-    found, table = answered.trace, answered.verdicts
+    table = answered.verdicts
     st.subheader("Why was it kept or lost?", anchor=False)
     if question.method not in (None, "pq"):
         widgets.empty(f"{question.method} has no codes to explain; choose PQ as the first stage.")
         return
-    order = table.assign(lost=table.verdict == "lost").sort_values(["lost", "weight_exact"], ascending=False)
+    order = lost_first(table)
     dataset = loaders.dataset(name)
-    life = dataset.store.life(found.moment.person_row)
+    life = loaders.life(name, question.person)
     verdict = dict(zip(table.event.astype(str), table.verdict, strict=True))
     options = list(dict.fromkeys([*order.event.astype(str).head(MOST_LISTED), *state.get("event")]))
 
@@ -47,6 +47,11 @@ def why(name: str, run: str, question: Question, answered: Answered) -> None:
     for event in chosen:
         with widgets.explained(f"why_{event}"):
             explanation(run, question, event, label(event), drawn=bool(state.get("event")))
+
+
+def lost_first(table: pd.DataFrame) -> pd.DataFrame:
+    """Verdicts in the order in which they are offered: lost events before others, most attended first."""
+    return table.assign(lost=table.verdict == "lost").sort_values(["lost", "weight_exact"], ascending=False)
 
 
 def explanation(run: str, question: Question, event: str, label: str, *, drawn: bool) -> None:

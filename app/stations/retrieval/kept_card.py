@@ -9,7 +9,7 @@ from app import loaders, state
 from app.components.cards import Card
 from app.glossary import meaning
 from app.palette import VERDICTS
-from seminar_core.search.trace import Trace
+from seminar_core.search.answer import Answered
 
 METRICS = (
     ("Recall@K", "recall", "{:.1%}", meaning("Recall")),
@@ -21,21 +21,23 @@ METRICS = (
 )
 
 
-def card(name: str, found: Trace, row: dict[str, Any], verdict: dict[int, str]) -> Card:
+def card(name: str, answered: Answered, row: dict[str, Any], verdict: dict[int, str]) -> Card:
     """One kept event with its picture."""
-    one = described(name, found, [row], verdict)[0]
+    one = described(name, answered, [row], verdict)[0]
     return cast(Card, {**one, "image": loaders.picture(name, one.pop("item"))})
 
 
-def described(name: str, found: Trace, rows: Sequence[dict[str, Any]], verdict: dict[int, str]) -> list[dict[str, Any]]:
+def described(
+    name: str, answered: Answered, rows: Sequence[dict[str, Any]], verdict: dict[int, str]
+) -> list[dict[str, Any]]:
     """Kept events as cards without picture; `item` is the row of the item in the catalogue."""
     dataset, chosen = loaders.dataset(name), set(state.get("event"))
-    life = dataset.store.life(found.moment.person_row)
+    life = loaders.life(name, answered.question.person)
     cards = []
     for row in rows:
         event = int(row["event"])
         item, query = int(life.item[event]), int(life.query[event])
-        days = (found.moment.time_s - int(life.time_s[event])) / 86_400
+        days = (answered.said["at_time_s"] - int(life.time_s[event])) / 86_400
         said = verdict[event]
         cards.append(
             {

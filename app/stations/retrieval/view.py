@@ -14,7 +14,7 @@ from app import background, command_palette, loaders, state, widgets
 from app.stations.retrieval import answer, beside, controls, evidence, figures
 from seminar_core.errors import SeminarError
 from seminar_core.search.answer import Answered
-from seminar_core.search.trace import Question
+from seminar_core.search.question import Question
 
 # Choices that the fragment itself follows.
 INSIDE = (*controls.SETTINGS_INSIDE, "methods", "event", "figure", "item_b", "run_b", "picture")
@@ -52,10 +52,11 @@ def render() -> None:
         person = str(loaders.report(name)["example_person"])
         widgets.trust_line(f"No person was chosen: showing the example person {widgets.plain(person)}")
     with widgets.explained("retrieval_run"):
-        loaders.study(run)
+        loaders.run_facts(run)
         question = controls.target(name, run, person)
         if question is not None:
             what_if(name, run, question, state.apart_from(INSIDE))
+            loaders.open_ahead(run)
 
 
 @st.fragment
