@@ -367,7 +367,18 @@ STUDY_LOCK = threading.Lock()
 def _study(root: str, run_name: str, key: str) -> Study:
     from seminar_core.search.study import open_study
 
-    return open_study(Workspace(Path(root)), run_name)
+    opened = open_study(Workspace(Path(root)), run_name)
+    _leave_out_of_collections()
+    return opened
+
+
+def _leave_out_of_collections() -> None:
+    """Streamlit collects garbage in full after every run; what was imported or opened is there to stay.
+
+    Walking through it made every click some 0.2 s slower.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def study(run_name: str) -> Study:
@@ -557,17 +568,12 @@ def picture(dataset_name: str, item_row: int) -> str:
 
 @st.cache_resource(show_spinner=False)
 def warm_up() -> threading.Thread:
-    """Import what later stations need (torch, faiss and what is built on them) behind the first screen; once.
-
-    Streamlit collects garbage in full after every run; what was imported is there to stay, and walking through it made
-    every click some 0.2 s slower.
-    """
+    """Import what later stations need (torch, faiss and what is built on them) behind the first screen; once."""
 
     def load() -> None:
         for name in ("torch", "faiss", "seminar_core.search.study", "seminar_core.search.trace"):
             import_module(name)
-        gc.collect()
-        gc.freeze()
+        _leave_out_of_collections()
 
     thread = threading.Thread(target=load, name="warm-up", daemon=True)
     thread.start()
@@ -575,28 +581,35 @@ def warm_up() -> threading.Thread:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _open_ahead(root: str, run_name: str, key: str, _encode_first: Heavy) -> threading.Thread:
-    def load() -> None:
-        from seminar_core.encoders import is_encoded
+def _open_ahead(root: str, run_name: str, key: str, _question: Question) -> threading.Thread:
+    from seminar_core.training.run_files import existing_run, read_card
 
+    card = read_card(existing_run(Workspace(Path(root)), run_name))
+    given = {kind: str(card.encodings[kind]) for kind in ("text", "image") if kind in card.encodings}
+    encode = _encode(card.dataset, **given)
+
+    def load() -> None:
         warm_up().join()
-        _, name, text, image = _encode_first.arguments
-        given = {kind: value for kind, value in (("text", text), ("image", image)) if value}
+        from seminar_core.encoders import is_encoded
+        from seminar_core.search.trace import trace
+
         with suppress(SeminarError, OSError):  # what is wrong is said to the one who asks
-            if is_encoded(_dataset(root, name, _encode_first.of[1]), **given):
-                _study(root, run_name, key)
-            else:
-                waiting.ahead(_encode_first)
+            if not is_encoded(_dataset(root, card.dataset, encode.of[1]), **given):
+                waiting.ahead(encode)
+                return
+            opened = _study(root, run_name, key)
+            with STUDY_LOCK:
+                trace(opened, _question, timed=False)
+            _leave_out_of_collections()
 
     thread = threading.Thread(target=load, name="open-ahead", daemon=True)
     thread.start()
     return thread
 
 
-def open_ahead(run_name: str) -> None:
-    """Open a run behind a page that shows a kept answer of it, for the settings that will be moved next; once."""
-    from seminar_core.training.run_files import existing_run, read_card
+def open_ahead(run_name: str, question: Question) -> None:
+    """Open a run behind the page that shows the answer to `question`, and answer it; once.
 
-    card = read_card(existing_run(workspace(), run_name))
-    text, image = (str(card.encodings.get(kind) or "") for kind in ("text", "image"))
-    _open_ahead(str(workspace().root), run_name, run_key(run_name), _encode(card.dataset, text, image))
+    The page may show a kept answer, and the settings that are moved next are to find run, searches and kernels ready.
+    """
+    _open_ahead(str(workspace().root), run_name, run_key(run_name), question)

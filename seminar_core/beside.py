@@ -28,5 +28,6 @@ def sample_directory() -> Path:
 
 def bundled_runs() -> dict[str, Path]:
     """Name -> directory of the trained runs that come with the sample; they are read and never written."""
-    found = sorted((sample_directory() / "run").glob("[!.]*/run.json"))
-    return {path.parent.name: path.parent for path in found}
+    folder = sample_directory() / "run"
+    names = sorted(os.listdir(folder)) if folder.is_dir() else []
+    return {name: folder / name for name in names if name[0] != "." and (folder / name / "run.json").is_file()}

@@ -52,11 +52,11 @@ def attention_mass(found: Trace) -> float | None:
     """Mean over heads of the softmax mass of the approximate over that of the exact kept set, None if empty."""
     if not found.scores.shape[1]:
         return None
-    scores = found.scores.astype(np.float64)
-    powers = np.exp(scores - scores.max(1, keepdims=True))
     shares = []
-    for row, left, right in zip(powers, found.exact.kept.events, found.approx.kept.events, strict=True):
-        shares.append(row[right[right >= 0]].sum() / row[left[left >= 0]].sum())
+    for row, left, right in zip(found.scores, found.exact.kept.events, found.approx.kept.events, strict=True):
+        top = float(row.max())
+        approx, exact = (np.exp(row[kept[kept >= 0]].astype(np.float64) - top).sum() for kept in (right, left))
+        shares.append(approx / exact)
     return float(np.mean(shares))
 
 
@@ -86,13 +86,12 @@ def rows(study: Study, found: Trace, side: Side, *, with_exact: bool) -> list[di
     return out
 
 
-def sentence(study: Study, found: Trace) -> str:
-    """The answer in one or two sentences of plain English, with its figures."""
+def sentence(study: Study, found: Trace, share: float | None, mass: float | None) -> str:
+    """The answer in one or two sentences of plain English, with its figures: recall and attention mass."""
     visible, kept = len(found.moment.positions), len(found.exact.events)
     if not visible:
         return "No event lies before this moment, so nothing speaks for or against the item."
     title = study.dataset.titles[found.item_row] or study.dataset.item_ids[found.item_row]
-    share, mass = recall(found), attention_mass(found)
     first = f"Of {visible:,} events, {kept:,} speak for {title}."
     if share is None or mass is None:
         return first
@@ -109,19 +108,20 @@ def sentence(study: Study, found: Trace) -> str:
 
 def answer(study: Study, found: Trace) -> dict[str, Any]:
     """What the command `retrieve` answers."""
+    share, mass = recall(found), attention_mass(found)
     return {
         "at_event": found.moment.event,
         "at_time_s": found.moment.time_s,
         "visible_events": len(found.moment.positions),
         "exact": rows(study, found, found.exact, with_exact=False),
         "approx": rows(study, found, found.approx, with_exact=True),
-        "recall": recall(found),
+        "recall": share,
         "recall_per_head": recall_per_head(found),
-        "attention_mass": attention_mass(found),
+        "attention_mass": mass,
         "interest_error": interest_error(found),
         "logit_exact": found.exact.outcome.logit,
         "logit_approx": found.approx.outcome.logit,
-        "says": sentence(study, found),
+        "says": sentence(study, found, share, mass),
         "logit_parts": {"exact": found.exact.outcome.parts, "approx": found.approx.outcome.parts},
         "bytes_per_event": found.bytes_per_event,
         "latency_us": {"exact": found.exact.latency_us, "approx": found.approx.latency_us},

@@ -34,7 +34,7 @@ def test_the_samples_first_answer_is_shown_before_anything_heavy_is_imported(tmp
     page = "from app import state, streamlit_app; state.begin(); streamlit_app.station('retrieval'); state.finish()"
     code = (
         f"import sys; from streamlit.testing.v1 import AppTest; from app import loaders; "
-        f"loaders.open_ahead = lambda run: None; at = AppTest.from_string({page!r}, default_timeout=60).run(); "
+        f"loaders.open_ahead = lambda *asked: None; at = AppTest.from_string({page!r}, default_timeout=60).run(); "
         f"words = ' '.join(one.value for one in at.markdown); "
         f"print(not at.exception, 'Exact score' in words, *(name for name in {HEAVY!r} if name in sys.modules))"
     )

@@ -71,7 +71,7 @@ def test_what_a_page_opens_with_is_kept_for_the_next_server(open_app, tiny_works
         raise NotReadyError("opened", hint="look in the test")
 
     monkeypatch.setattr(loaders, "study", study)
-    monkeypatch.setattr(loaders, "open_ahead", lambda run: None)
+    monkeypatch.setattr(loaders, "open_ahead", lambda *asked: None)
     again = open_app(workspace, "retrieval", **here)
     assert not again.exception and words_of(again) == said and not opened
     make_dataset(workspace, people=5, seed=9)

@@ -56,7 +56,6 @@ def render() -> None:
         question = controls.target(name, run, person)
         if question is not None:
             what_if(name, run, question, state.apart_from(INSIDE))
-            loaders.open_ahead(run)
 
 
 @st.fragment
@@ -69,6 +68,7 @@ def what_if(name: str, run: str, question: Question, around: tuple[object, ...])
         with controls.repaired(run, asked):
             page(name, run, asked)
         evidence.population(run, asked)
+        loaders.open_ahead(run, asked)
     state.finish_part()
     command_palette.remember("retrieval", "Retrieval")
 
