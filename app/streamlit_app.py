@@ -45,12 +45,14 @@ def station(name: str) -> None:
     title, _, question = STATIONS[name]
     if not sign_in.admitted():
         return
-    widgets.notices()
+    with st.container():  # what comes and goes has a place of its own: what moves on a page is mounted anew
+        widgets.notices()
     with widgets.thread_bar():
         saving.button(name)
         command_palette.button(name, {other: STATIONS[other][0] for other in STATIONS})
-    tour.bar(name)
-    background.first_run_goes_on(state.get("dataset"))
+    with st.container():
+        tour.bar(name)
+        background.first_run_goes_on(state.get("dataset"))
     st.header(title, anchor=False, help=question)
     if util.find_spec(f"app.stations.{name}.view") is None:
         widgets.empty(f"The station {title} is not there yet.", icon=":material/construction:")

@@ -87,7 +87,7 @@ def page(open_page, run: str):
 def opened(open_page, run: str, extra: str = "", **look):
     page = open_page(f"alignment?v=1&dataset=tiny&run={run}{extra}", **look)
     page.wait_for_function(f"{MAP}?.dataset.points > 0", timeout=60_000)
-    page.wait_for_function("!document.body.innerText.includes('This is PCA')", timeout=120_000)
+    page.wait_for_function("!document.body.innerText.includes('this is PCA')", timeout=120_000)
     settled(page)
     page.wait_for_timeout(700)  # the morph from PCA
     page.wait_for_function(f"{MAPS}.length === 1 && {MAP}.alignmentMap", timeout=60_000)  # that of PCA is gone
@@ -169,6 +169,17 @@ def test_the_map_has_a_webgl2_context_and_draws_points_of_two_stages(page):
     )
     assert min(lit) > 500
     assert "only neighbours mean anything" in page.inner_text("body")
+
+
+def test_the_map_of_pca_becomes_that_of_umap_in_its_place(open_page, run):
+    page = open_page(f"alignment?v=1&dataset=tiny&run={run}&seed=4711")  # never drawn before
+    page.wait_for_function(f"{MAP}?.dataset.points > 0", timeout=60_000)
+    page.evaluate(f"{MAP}.alignmentMap.ofPCA = {MAP}.alignmentMap.points.digest")
+    assert "this is PCA" in page.inner_text("body")
+    page.wait_for_function(f"{MAP}.alignmentMap.ofPCA !== {MAP}.alignmentMap.points.digest", timeout=120_000)
+    assert page.evaluate(f"Boolean({MAP}.alignmentMap.ofPCA)")  # the same map with other points
+    settled(page)
+    assert page.evaluate(f"{MAPS}.length") == 1 and "this is PCA" not in page.inner_text("body")
 
 
 def test_a_real_lasso_returns_ids_that_survive_recolouring_and_a_link(page, app_workspace):

@@ -33,14 +33,16 @@ def render(run: str, names: tuple[str, ...], *, film: bool) -> None:
     """Draw the map, or PCA with the progress of UMAP."""
     request = MapRequest(seed=state.get("seed"), fit_limit=min(FIT_LIMIT, MOST_FITTED // len(names)))
     layout = sources.kept_layout(run, names, request)
+    notices = st.container()  # there with nothing in it too: a map that moves up the page is mounted anew
     if layout is None:
-        if sources.has_stale_map(run, names, request):
-            widgets.trust_line(
-                "the kept map of this run was drawn from other vectors than it has now: it is drawn again"
-            )
-        widgets.trust_line("this is PCA until UMAP is drawn")
-        with widgets.explained("umap_error"):
-            sources.drawn(run, names, request)
+        with notices:
+            if sources.has_stale_map(run, names, request):
+                widgets.trust_line(
+                    "the kept map of this run was drawn from other vectors than it has now: it is drawn again"
+                )
+            widgets.trust_line("this is PCA until UMAP is drawn")
+            with widgets.explained("umap_error"):
+                sources.drawn(run, names, request)
         layout = sources.kept_layout(run, names, request) or sources.pca_layout(run, names, request.seed)
     block, digest, items = sources.block(run, names, layout, film=film)
     fragment(run, names, layout, block, digest, items)
@@ -59,7 +61,8 @@ def fragment(*arguments: Any) -> None:
 def drawn(run: str, names: tuple[str, ...], layout: Layout, block: bytes, digest: str, items: payload.MapItems) -> None:
     """The map with its colours, its badge and its selection."""
     dataset = loaders.dataset(state.get("dataset"))
-    chosen = selection(dataset.hash)
+    with st.container():
+        chosen = selection(dataset.hash)
     cosines = sources.pair_cosines(digest, layout, items)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         colouring = pick_colour(layout, items, dataset.name, cosines)

@@ -21,7 +21,8 @@ DRAWINGS = {"webgl": "WebGL2", "plotly": "Plotly"}
 def render() -> None:
     """Draw the station."""
     name = state.get("dataset")
-    run = state.get("run") or _only_run(name)
+    with st.container():
+        run = state.get("run") or _only_run(name)
     if not run:
         widgets.empty("Alignment needs a trained run of this data set. Choose one at the top of the page.")
         background.first_run(name)
@@ -29,7 +30,8 @@ def render() -> None:
     loaders.dataset(name)  # an unknown data set is explained before a run that cannot be of it
     loaders.check_run_of(run, name)
     with widgets.explained("alignment_run"):
-        names = pick(run)
+        with st.container():
+            names = pick(run)
         if not names:
             widgets.empty("Choose at least one stage.")
             return

@@ -36,8 +36,10 @@ PARTS = {
 def render() -> None:
     """Draw the station."""
     name, run, person = (state.get(n) for n in ("dataset", "run", "person"))
+    notices = st.container()
     if not run:
-        run = controls.only_run(name)
+        with notices:
+            run = controls.only_run(name)
     if not run:
         widgets.empty(
             "Retrieval needs a trained run of this data set"
@@ -50,7 +52,8 @@ def render() -> None:
         loaders.check_run_of(run, name)
     if not person:
         person = str(loaders.report(name)["example_person"])
-        widgets.trust_line(f"No person was chosen: showing the example person {widgets.plain(person)}")
+        with notices:
+            widgets.trust_line(f"No person was chosen: showing the example person {widgets.plain(person)}")
     with widgets.explained("retrieval_run"):
         loaders.run_facts(run)
         question = controls.target(name, run, person)
@@ -64,7 +67,8 @@ def what_if(name: str, run: str, question: Question, around: tuple[object, ...])
     if state.apart_from(INSIDE) != around:
         st.rerun()
     with widgets.explained("retrieval_part"):
-        asked = controls.what_if(run, question)
+        with st.container():
+            asked = controls.what_if(run, question)
         with controls.repaired(run, asked):
             page(name, run, asked)
         evidence.population(run, asked)
@@ -75,7 +79,8 @@ def what_if(name: str, run: str, question: Question, around: tuple[object, ...])
 
 def page(name: str, run: str, question: Question) -> None:
     """The answer to one question, and what explains it."""
-    controls.left_out(question)
+    with st.container():  # there with nothing in it too: an answer that moves down the page is mounted anew
+        controls.left_out(question)
     try:
         answered = loaders.answered(run, question)
     except SeminarError:
