@@ -303,7 +303,7 @@ def test_a_classifier_at_or_below_chance_is_said_to_be_none():
 def test_the_map_of_the_bundled_run_is_there_at_once(open_app, workspace):
     at = open_app(workspace, "alignment", dataset="sample", run="sample-seminar")
     said = words_of(at)
-    assert not at.exception and "**UMAP**" in said and "This is PCA" not in said
+    assert not at.exception and "**UMAP**" in said and "this is PCA" not in said
 
 
 def test_a_link_to_a_work_list_of_nothing_known_is_explained(open_app, tiny_workspace):

@@ -171,15 +171,30 @@ def test_the_map_has_a_webgl2_context_and_draws_points_of_two_stages(page):
     assert "only neighbours mean anything" in page.inner_text("body")
 
 
+MOUNTED = f"""
+window.maps = new Set(); window.ofPCA = false;
+const look = () => {{
+    requestAnimationFrame(look);
+    if (!document.body) return;
+    for (const map of {MAPS}) window.maps.add(map);
+    window.ofPCA ||= window.maps.size > 0 && document.body.innerText.includes("this is PCA");
+}};
+look();
+"""
+
+
 def test_the_map_of_pca_becomes_that_of_umap_in_its_place(open_page, run):
-    page = open_page(f"alignment?v=1&dataset=tiny&run={run}&seed=4711")  # never drawn before
-    page.wait_for_function(f"{MAP}?.dataset.points > 0", timeout=60_000)
-    page.evaluate(f"{MAP}.alignmentMap.ofPCA = {MAP}.alignmentMap.points.digest")
-    assert "this is PCA" in page.inner_text("body")
-    page.wait_for_function(f"{MAP}.alignmentMap.ofPCA !== {MAP}.alignmentMap.points.digest", timeout=120_000)
-    assert page.evaluate(f"Boolean({MAP}.alignmentMap.ofPCA)")  # the same map with other points
-    settled(page)
-    assert page.evaluate(f"{MAPS}.length") == 1 and "this is PCA" not in page.inner_text("body")
+    page = open_page(f"alignment?v=1&dataset=tiny&run={run}")
+    page.add_init_script(MOUNTED)
+    for seed in range(4711, 4721):  # never drawn before; where UMAP was there at once, the next
+        page.goto(page.url.split("/alignment")[0] + f"/alignment?v=1&dataset=tiny&run={run}&seed={seed}")
+        page.wait_for_function(f"{MAP}?.dataset.points > 0", timeout=60_000)
+        page.wait_for_function("!document.body.innerText.includes('this is PCA')", timeout=120_000)
+        settled(page)
+        if page.evaluate("window.ofPCA"):
+            break
+    assert page.evaluate("window.ofPCA")
+    assert page.evaluate(f"window.maps.size === 1 && window.maps.has({MAP})")
 
 
 def test_a_real_lasso_returns_ids_that_survive_recolouring_and_a_link(page, app_workspace):
