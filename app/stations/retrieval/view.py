@@ -55,7 +55,6 @@ def render() -> None:
         with notices:
             widgets.trust_line(f"No person was chosen: showing the example person {widgets.plain(person)}")
     with widgets.explained("retrieval_run"):
-        loaders.run_facts(run)
         question = controls.target(name, run, person)
         if question is not None:
             what_if(name, run, question, state.apart_from(INSIDE))
