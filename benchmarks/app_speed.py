@@ -164,6 +164,21 @@ def what_if_s(page: Page, wire: Wire) -> tuple[float, float, float]:
     return answer, whole, server
 
 
+def other_moment_s(page: Page) -> float:
+    """Seconds from another moment to look from, which draws the whole page, to its answer; median of seven."""
+    taken = []
+    for moment in range(20, 90, 10):
+        drawn = answered(page)
+        page.get_by_label("seen from event").fill(str(moment))
+        started = time.perf_counter()
+        page.keyboard.press("Enter")
+        answered(page, drawn)
+        taken.append(time.perf_counter() - started)
+        settle(page)
+        page.wait_for_timeout(500)
+    return sorted(taken)[3]
+
+
 def empty_page_s(browser: Browser, workspace: Workspace) -> float:
     """Seconds to a page of Streamlit with nothing but a title: what the framework itself takes; median of five."""
     script = workspace.root.parent / "empty.py"
@@ -281,6 +296,7 @@ def measure(full: bool) -> list[dict[str, Any]]:
                 row("what-if", whole, "s", 0.3 if length == 2_000 else 0.5, length)
                 row("what-if, answer drawn", answer, "s", 0.3 if length == 2_000 else 0.5, length)
                 row("what-if, server's part", server, "s", 0.06, length)
+                row("another target, the whole page", other_moment_s(page), "s", 0.5, length)
                 page.wait_for_timeout(1500)
                 before = wire.received
                 page.wait_for_timeout(IDLE_S * 1000)
