@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from seminar_core.errors import Cancelled, ChildDiedError, RelayedError, ResourceError, SeminarError
 
 from .kept import Kept
@@ -34,6 +36,8 @@ FORGET_S = 60.0  # what could not be answered is asked again after that
 MOST_WAITING = 64
 MOST_OF_ONE = 16
 DEATHS = 2
+NOTES = "seminar-desk-"
+"""Beginning of the temporary folder of a desk's notes; the process id of its server follows."""
 
 
 @dataclass(eq=False)
@@ -97,7 +101,8 @@ class Desk:
         self._pools: dict[int, Any] = {}
         self._threads: list[threading.Thread] = []
         self._closed = False
-        self._folder = Path(tempfile.mkdtemp(prefix="seminar-desk-"))
+        remove_left_behind()
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{NOTES}{os.getpid()}-"))
         atexit.register(self.close)
 
     def ask(
@@ -311,3 +316,11 @@ def _finished(said: tuple[Any, dict[str, str] | None]) -> tuple[Any, SeminarErro
 
 def _stopped(ticket: Ticket) -> Cancelled:
     return Cancelled(f"“{ticket.what}” was stopped", hint="ask for it again")
+
+
+def remove_left_behind() -> None:
+    """Delete the notes of desks whose server was killed; those of other people are left alone."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{NOTES}*-*"):
+        server = folder.name.removeprefix(NOTES).partition("-")[0]
+        if server.isdecimal() and not psutil.pid_exists(int(server)):
+            shutil.rmtree(folder, ignore_errors=True)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..access import audited, person, refuse_viewer
+from ..access import audited, person
 from ..errors import CorruptFileError, ExistsError, NotReadyError, ResourceError, SeminarError, UnknownJobError
 from ..files import read_json
 from ..workspace import Workspace, checked_name
@@ -259,16 +259,16 @@ def cancel(workspace: Workspace, job: str, *, wait: bool = True) -> dict[str, An
     Raises:
         NotReadyError: the job is over already.
     """
-    refuse_viewer("cancel job", job)
-    job_dir = existing_job(workspace, job)
-    now = row(job_dir)
-    if now["state"] not in LIVE:
-        raise NotReadyError(
-            f"job {job} is {now['state']}; only a queued or running job can be cancelled",
-            hint="see `jobs list` for the live ones",
-        )
-    if cancel_age_s(job_dir) is None:
-        (job_dir / "cancel").touch()
+    with audited(workspace, "cancel job", job):
+        job_dir = existing_job(workspace, job)
+        now = row(job_dir)
+        if now["state"] not in LIVE:
+            raise NotReadyError(
+                f"job {job} is {now['state']}; only a queued or running job can be cancelled",
+                hint="see `jobs list` for the live ones",
+            )
+        if cancel_age_s(job_dir) is None:
+            (job_dir / "cancel").touch()
     while wait and (now := enforce(job_dir))["state"] in LIVE:
         time.sleep(POLL_S)
     return now if wait else row(job_dir)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -182,6 +184,17 @@ def test_processes_end_with_a_server_that_is_killed(tmp_path: Path):
     server.kill()
     server.wait(10)
     until(lambda: not [w for w in workers if w.is_running() and w.status() != psutil.STATUS_ZOMBIE], 15)
+
+
+def test_notes_of_a_server_that_was_killed_go_with_the_next_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left, alive, other = (tmp_path / f"seminar-desk-{name}" for name in (f"{gone.pid}-ab", f"{os.getpid()}-cd", "ef"))
+    for folder in (left, alive, other):
+        folder.mkdir()
+    Desk(Kept(tmp_path / "answers"), processes=0).close()
+    assert not left.exists() and alive.exists() and other.exists()
 
 
 def test_answers_on_disk_stay_within_their_bound_and_the_oldest_unused_go_first(tmp_path: Path):

@@ -55,7 +55,7 @@ def test_a_viewer_cannot_import_train_cancel_delete_or_prune(workspace, source, 
             act()
     assert "other" not in known_datasets(workspace) and (workspace.datasets / "data").is_dir()
     assert not workspace.jobs.exists()
-    assert [line["outcome"] for line in lines(workspace)] == ["done"] + ["refused"] * 5
+    assert [line["outcome"] for line in lines(workspace)] == ["done"] + ["refused"] * 6
 
 
 def test_read_only_makes_everyone_a_viewer(workspace, source, as_person, monkeypatch):

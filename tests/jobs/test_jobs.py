@@ -22,6 +22,7 @@ from seminar_core.errors import (
     UnknownNameError,
     UnsafePathError,
 )
+from seminar_core.files import read_lines
 from seminar_core.jobs import control as jobs
 from seminar_core.jobs import engines
 from seminar_core.jobs.process import Eta
@@ -97,6 +98,10 @@ def test_a_second_press_of_the_same_button_is_refused(workspace: Workspace):
         jobs.start(workspace, words(steps=100))
     assert len(jobs.rows(workspace)) == 1
     jobs.cancel(workspace, row["job"])
+    with pytest.raises(NotReadyError, match="only a queued or running job can be cancelled"):
+        jobs.cancel(workspace, row["job"])
+    done = [(line["action"], line["outcome"]) for line in read_lines(workspace.root / "audit.jsonl")]
+    assert done[-2:] == [("cancel job", "done"), ("cancel job", "failed: not_ready")]
 
 
 def test_the_device_is_given_in_order_of_arrival(workspace: Workspace):
