@@ -10,8 +10,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import threading
-import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
@@ -20,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from app import limits, state
 from app.work import tasks, waiting
 from app.work.waiting import Heavy
 from seminar_core.errors import SeminarError
@@ -33,10 +31,6 @@ if TYPE_CHECKING:
 
     from seminar_core.data.dataset import Dataset
     from seminar_core.data.sequence_store import Life
-    from seminar_core.search.answer import Answered
-    from seminar_core.search.question import Question
-    from seminar_core.search.study import Study
-    from seminar_core.search.trace import Trace
 
 SAMPLE = "sample"
 ENTRIES = 64
@@ -327,6 +321,26 @@ def encoded(name: str) -> None:
         waiting.answer(_encode(name))
 
 
+def encoding_of(run_name: str) -> tuple[Heavy, Callable[[], bool]]:
+    """The encoding of the data set that a run was trained on, as the run needs it; and what says whether it is there.
+
+    Raises:
+        UnknownRunError: the workspace does not hold the run.
+    """
+    from seminar_core.training.run_files import existing_run, read_card
+
+    card = read_card(existing_run(workspace(), run_name))
+    given = {kind: str(card.encodings[kind]) for kind in ("text", "image") if kind in card.encodings}
+    opened = dataset(card.dataset) if card.dataset in dataset_names() else None
+
+    def is_there() -> bool:
+        from seminar_core.encoders import is_encoded
+
+        return opened is None or is_encoded(opened, **given)
+
+    return _encode(card.dataset, **given), is_there
+
+
 def encoded_for(run_name: str) -> None:
     """Have what the run was trained on encoded, where its data set has not been yet.
 
@@ -334,13 +348,9 @@ def encoded_for(run_name: str) -> None:
         Pending: it is being encoded.
         UnknownRunError: the workspace does not hold the run.
     """
-    from seminar_core.encoders import is_encoded
-    from seminar_core.training.run_files import existing_run, read_card
-
-    card = read_card(existing_run(workspace(), run_name))
-    given = {kind: str(card.encodings[kind]) for kind in ("text", "image") if kind in card.encodings}
-    if card.dataset in dataset_names() and not is_encoded(dataset(card.dataset), **given):
-        waiting.answer(_encode(card.dataset, **given))
+    encode, is_there = encoding_of(run_name)
+    if not is_there():
+        waiting.answer(encode)
 
 
 @st.cache_data(max_entries=ENTRIES, show_spinner="Comparing two lives …")
@@ -358,117 +368,6 @@ def lives_compared(name: str, person: str, other: str) -> Any:
     """
     encoded(name)
     return _lives_compared(str(workspace().root), name, dataset(name).hash, person, other)
-
-
-STUDY_LOCK = threading.Lock()
-
-
-@st.cache_resource(max_entries=4, show_spinner="Opening the run …")
-def _study(root: str, run_name: str, key: str) -> Study:
-    from seminar_core.search.study import open_study
-
-    opened = open_study(Workspace(Path(root)), run_name)
-    _leave_out_of_collections()
-    return opened
-
-
-def _leave_out_of_collections() -> None:
-    """Streamlit collects garbage in full after every run; what was imported or opened is there to stay.
-
-    Walking through it made every click some 0.2 s slower.
-    """
-    gc.collect()
-    gc.freeze()
-
-
-def study(run_name: str) -> Study:
-    """A run opened for retrieval, once per content; answer questions through `answered`, which takes turns.
-
-    Raises:
-        UnknownRunError, StaleError, NotReadyError: it cannot be opened.
-        Pending: texts and pictures are being encoded first.
-    """
-    encoded_for(run_name)
-    return _study(str(workspace().root), run_name, run_key(run_name))
-
-
-def run_facts(run_name: str) -> dict[str, Any]:
-    """Heads, K and channel weights of a run, as `Study.facts` says them. Raises as `study`."""
-    return waiting.remembered("run_facts", _asked_of(run_name), lambda: study(run_name).facts())
-
-
-def _asked_of(run_name: str) -> tuple[str, str]:
-    """What an answer of a run depends on besides the question: contents of the run and of its data set."""
-    return run_content(run_name), dataset_key(_dataset_of(workspace(), run_name, run_key(run_name)))
-
-
-@lru_cache(maxsize=ENTRIES)
-def _dataset_of(of: Workspace, run_name: str, key: str) -> str:
-    from seminar_core.training.run_files import existing_run, read_card
-
-    return read_card(existing_run(of, run_name)).dataset
-
-
-# a trace over 100,000 events holds about 1 MB, and a slider that moves asks for many
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _trace(root: str, run_name: str, key: str, asked: str, _question: Question) -> Trace:
-    from seminar_core.search.trace import trace
-
-    limits.refuse_haste(time.monotonic())
-    opened = study(run_name)
-    with STUDY_LOCK:
-        return trace(opened, _question)
-
-
-def trace(run_name: str, question: Question) -> Trace:
-    """The search behind an answer, with all its arrays."""
-    return _trace(str(workspace().root), run_name, run_key(run_name), repr(question), question)
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _answered(root: str, run_name: str, key: str, asked: str, _question: Question) -> Answered:
-    from seminar_core.search.answer import Answered, answered
-
-    def work() -> Answered:
-        return answered(study(run_name), trace(run_name, _question))
-
-    if not _opens_a_page(_question):
-        return work()
-
-    def fields() -> dict[str, Any]:
-        found = vars(work())
-        return {name: found[name] for name in ("said", "near", "span", "keep")}
-
-    return Answered(_question, **waiting.remembered("answered", (*_asked_of(run_name), asked), fields))
-
-
-def answered(run_name: str, question: Question) -> Answered:
-    """Exact beside approximate for one question, as the command `retrieve` answers it.
-
-    What a page opens with is kept on disk, so that a fresh server shows it before it has imported and opened what
-    answers; a setting that was moved is answered anew.
-    """
-    return _answered(str(workspace().root), run_name, run_key(run_name), repr(question), question)
-
-
-def _opens_a_page(question: Question) -> bool:
-    """Whether nothing but the target, the specification and the shortlist was chosen."""
-    target = {name: getattr(question, name) for name in ("person", "item", "query", "at", "spec", "shortlist")}
-    return question == type(question)(**target, k=state.PARAMETERS["k"].default)
-
-
-@st.cache_data(max_entries=ENTRIES, show_spinner="Ranking the whole catalogue …")
-def _top_items(root: str, run_name: str, key: str, asked: str, _question: Question) -> list[dict[str, Any]]:
-    from seminar_core.search.targets import top_items as rank
-
-    opened = study(run_name)
-    with STUDY_LOCK:
-        return rank(opened, _question)
-
-
-def top_items(run_name: str, question: Question) -> list[dict[str, Any]]:
-    """The model's first choices for a person at a time."""
-    return _top_items(str(workspace().root), run_name, run_key(run_name), repr(question), question)
 
 
 @st.cache_data(max_entries=ENTRIES, show_spinner=False)
@@ -503,36 +402,6 @@ def kept_population(run_name: str) -> list[dict[str, Any]]:
     with suppress(SeminarError, KeyError, TypeError):
         return list(read_json(kept[0])["people"]) if kept else []
     return []
-
-
-def frontier(run_name: str, person: str = "") -> dict[str, Any]:
-    """Recall, mass, bytes and latency of every specification, as the command `frontier` answers.
-
-    Raises:
-        Pending: they are being measured.
-    """
-    asked = (run_name, run_content(run_name), person)
-    words = f"Measuring every specification for {person or 'a sample of people'}"
-    return waiting.answer(Heavy(words, tasks.frontier, (str(workspace().root), *asked), asked))
-
-
-@st.cache_data(max_entries=256, show_spinner=False)
-def _explanation(root: str, run_name: str, key: str, asked: str, event: str, _question: Question) -> dict[str, Any]:
-    def work() -> dict[str, Any]:
-        from seminar_core.search.explanation import explain_event
-
-        opened, found = study(run_name), trace(run_name, _question)
-        with STUDY_LOCK:
-            return explain_event(opened, found, event)
-
-    if not _opens_a_page(_question):
-        return work()
-    return dict(waiting.remembered("explanation", (*_asked_of(run_name), asked, event), work))
-
-
-def explanation(run_name: str, question: Question, event: str) -> dict[str, Any]:
-    """Why an event was kept or lost, as the command `explain` answers."""
-    return _explanation(str(workspace().root), run_name, run_key(run_name), repr(question), event, question)
 
 
 @st.cache_data(max_entries=20_000, show_spinner=False)
@@ -573,43 +442,18 @@ def warm_up() -> threading.Thread:
     def load() -> None:
         for name in ("torch", "faiss", "seminar_core.search.study", "seminar_core.search.trace"):
             import_module(name)
-        _leave_out_of_collections()
+        leave_out_of_collections()
 
     thread = threading.Thread(target=load, name="warm-up", daemon=True)
     thread.start()
     return thread
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _open_ahead(root: str, run_name: str, key: str, _question: Question) -> threading.Thread:
-    from seminar_core.training.run_files import existing_run, read_card
+def leave_out_of_collections() -> None:
+    """Keep what was imported and opened out of the full collection that Streamlit makes after every run.
 
-    card = read_card(existing_run(Workspace(Path(root)), run_name))
-    given = {kind: str(card.encodings[kind]) for kind in ("text", "image") if kind in card.encodings}
-    encode = _encode(card.dataset, **given)
-
-    def load() -> None:
-        warm_up().join()
-        from seminar_core.encoders import is_encoded
-        from seminar_core.search.trace import trace
-
-        with suppress(SeminarError, OSError):  # what is wrong is said to the one who asks
-            if not is_encoded(_dataset(root, card.dataset, encode.of[1]), **given):
-                waiting.ahead(encode)
-                return
-            opened = _study(root, run_name, key)
-            with STUDY_LOCK:
-                trace(opened, _question, timed=False)
-            _leave_out_of_collections()
-
-    thread = threading.Thread(target=load, name="open-ahead", daemon=True)
-    thread.start()
-    return thread
-
-
-def open_ahead(run_name: str, question: Question) -> None:
-    """Open a run behind the page that shows the answer to `question`, and answer it; once.
-
-    The page may show a kept answer, and the settings that are moved next are to find run, searches and kernels ready.
+    Walking through it made every click some 0.2 s slower. What was garbage since the last time goes first.
     """
-    _open_ahead(str(workspace().root), run_name, run_key(run_name), question)
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()

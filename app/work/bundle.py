@@ -17,6 +17,7 @@ from app import loaders, state
 from app.stations.alignment import loaders as alignment
 from app.stations.home.view import most_lost
 from app.stations.retrieval import evidence
+from app.stations.retrieval import loaders as sources
 from app.work import waiting
 from seminar_core.data.dataset import SAMPLE
 from seminar_core.files import read_json, write_json
@@ -38,10 +39,10 @@ def ask(answers: Path) -> None:
     alignment.encoders_card(RUN, shown[0], "none")
     alignment.worklist(RUN, shown[-1], "items")
     loaders.population(RUN)
-    loaders.run_facts(RUN)
+    sources.run_facts(RUN)
     retrieve(person, SHORTLIST)
     retrieve((most_lost(RUN) or {})["person"], 0.0)
-    for path in answers.iterdir():
+    for path in answers.rglob("*.json"):
         held = read_json(path)
         if isinstance(held["answer"], dict) and "latency_us" in held["answer"].get("said", ()):
             held["answer"]["said"]["latency_us"] = {"exact": None, "approx": None}
@@ -51,10 +52,11 @@ def ask(answers: Path) -> None:
 def retrieve(person: str, shortlist: float) -> None:
     """The page Retrieval as it opens for a person: the answer, and why its first event was kept or lost."""
     dataset = loaders.dataset(SAMPLE)
-    item = str(next_item(dataset, Question(person, "")))
+    item = next_item(dataset, Question(person, ""))
+    assert item is not None
     question = Question(person, item, k=state.PARAMETERS["k"].default, shortlist=shortlist)
-    events = evidence.lost_first(loaders.answered(RUN, question).verdicts).event
-    loaders.explanation(RUN, question, str(events.iloc[0]))
+    events = evidence.lost_first(sources.answered(RUN, question).verdicts).event
+    sources.explanation(RUN, question, str(events.iloc[0]))
 
 
 @contextmanager
@@ -76,7 +78,9 @@ def main() -> None:
     shutil.rmtree(waiting.bundled(), ignore_errors=True)
     with tempfile.TemporaryDirectory() as place, fresh(Path(place)) as answers:
         ask(answers)
-        shutil.copytree(answers, waiting.bundled())
+        waiting.bundled().mkdir()
+        for path in answers.rglob("*.json"):
+            shutil.copy(path, waiting.bundled())
 
 
 if __name__ == "__main__":

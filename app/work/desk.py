@@ -8,8 +8,10 @@ one, or its death, harms no other question; a question whose process died is ask
 from __future__ import annotations
 
 import atexit
+import glob
 import json
 import os
+import platform
 import shutil
 import tempfile
 import threading
@@ -37,7 +39,7 @@ MOST_WAITING = 64
 MOST_OF_ONE = 16
 DEATHS = 2
 NOTES = "seminar-desk-"
-"""Beginning of the temporary folder of a desk's notes; the process id of its server follows."""
+"""Beginning of the temporary folder of a desk's notes; machine and process id of its server follow."""
 
 
 @dataclass(eq=False)
@@ -102,7 +104,7 @@ class Desk:
         self._threads: list[threading.Thread] = []
         self._closed = False
         remove_left_behind()
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{NOTES}{os.getpid()}-"))
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{NOTES}{platform.node()}-{os.getpid()}-"))
         atexit.register(self.close)
 
     def ask(
@@ -319,8 +321,9 @@ def _stopped(ticket: Ticket) -> Cancelled:
 
 
 def remove_left_behind() -> None:
-    """Delete the notes of desks whose server was killed; those of other people are left alone."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{NOTES}*-*"):
-        server = folder.name.removeprefix(NOTES).partition("-")[0]
+    """Delete the notes of desks of this machine whose server was killed; those of other people are left alone."""
+    ours = f"{NOTES}{platform.node()}-"
+    for folder in Path(tempfile.gettempdir()).glob(f"{glob.escape(ours)}*-*"):
+        server = folder.name.removeprefix(ours).partition("-")[0]
         if server.isdecimal() and not psutil.pid_exists(int(server)):
             shutil.rmtree(folder, ignore_errors=True)

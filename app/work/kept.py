@@ -63,14 +63,16 @@ class Kept:
         try:
             held = read_json(path)
             size = path.stat().st_size
-            os.utime(path)
         except (MissingFileError, FileNotFoundError):
             return None
         except CorruptFileError:
-            path.unlink(missing_ok=True)
-            return None
+            held = None
+        with suppress(OSError):  # a workspace that can only be read is read all the same
+            if isinstance(held, dict) and "answer" in held:
+                os.utime(path)
+            else:
+                path.unlink()
         if not isinstance(held, dict) or "answer" not in held:
-            path.unlink(missing_ok=True)
             return None
         self._remember(path.stem, held, size)
         return held
@@ -82,7 +84,7 @@ class Kept:
         try:
             write_json(path, held)
             size = path.stat().st_size
-            drop_oldest(self.folder, self.most_on_disk)
+            drop_oldest(self.folder, self.most_on_disk, "*.json")
         except OSError as error:  # a full or read-only disk: what was worked out is shown all the same
             log.warning("%s was not kept: %s", path, error)
             size = len(json.dumps(held))
@@ -98,10 +100,10 @@ class Kept:
                 total -= self._memory.popitem(last=False)[1][1]
 
 
-def drop_oldest(folder: Path, most_bytes: int) -> None:
+def drop_oldest(folder: Path, most_bytes: int, pattern: str = "*") -> None:
     """Delete files and folders in `folder`, those longest unused first, until what is left fits into `most_bytes`."""
     found = []
-    for path in folder.iterdir() if folder.is_dir() else ():
+    for path in folder.glob(pattern):
         with suppress(FileNotFoundError):  # another process tidies up too
             files = [path] if path.is_file() else list(path.rglob("*"))
             found.append((path.stat().st_mtime, sum(file.stat().st_size for file in files), path))

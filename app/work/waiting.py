@@ -33,6 +33,7 @@ from .process import Task
 QUICK_S = 0.3  # what is there so soon needs no panel; seconds that one run of a page may wait in all
 EVERY_S = 1.0
 FORMAT = 2  # raise it when a task answers the same question otherwise than before
+OPENED, MOST_OPENED = "opened", 64 << 20
 SERVER = "the server"  # asks ahead, and never goes away
 PARTS, ASKED, STOPPED, PATIENCE = (f"work_{name}" for name in ("parts", "asked", "stopped", "patience"))
 
@@ -98,6 +99,12 @@ def _desk(root: str, count: int) -> Desk:
     return Desk(Kept(default_workspace(root).answers, also=bundled()), processes=count, here=_is_here)
 
 
+@st.cache_resource(show_spinner=False)
+def _opened(root: str) -> Kept:
+    """What pages opened with, apart from what is dear: many small answers do not push out a population."""
+    return Kept(default_workspace(root).answers / OPENED, also=bundled(), most_on_disk=MOST_OPENED)
+
+
 def desk() -> Desk:
     """The desk of the workspace that the app serves, shared by all sessions."""
     return _desk(str(default_workspace().root), processes())
@@ -150,8 +157,9 @@ def remembered(task: str, of: tuple[Any, ...], work: Callable[[], Any]) -> Any:
 
     For what is quick to answer once its libraries are imported and its run is open, which then need not be.
     """
-    held = desk().kept.get(key_of(task, of))
-    return desk().kept.put(key_of(task, of), work()) if held is None else held["answer"]
+    kept = _opened(str(default_workspace().root))
+    held = kept.get(key_of(task, of))
+    return kept.put(key_of(task, of), work()) if held is None else held["answer"]
 
 
 def is_kept(question: Heavy) -> bool:
@@ -159,10 +167,9 @@ def is_kept(question: Heavy) -> bool:
     return question.keep and desk().kept.get(question.key) is not None
 
 
-def ahead(question: Heavy) -> None:
+def ahead(question: Heavy) -> Ticket | None:
     """Have a question answered that pages will ask soon; nobody has to wait for it. Not without processes."""
-    if processes() and not is_kept(question):
-        _ask(question, SERVER)
+    return _ask(question, SERVER) if processes() and not is_kept(question) else None
 
 
 def _ask(question: Heavy, asker: str) -> Ticket:

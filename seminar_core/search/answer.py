@@ -1,6 +1,6 @@
 """What a search trace says: recall, attention mass, errors, one sentence, and the answer of the command `retrieve`.
 
-Diagnostics, behind `search_trace`. Recall compares the two kept sets, attention mass what they are worth under the
+Diagnostics, behind a search trace. Recall compares the two kept sets, attention mass what they are worth under the
 exact softmax over the whole visible life, interest error and logits what the network makes of them.
 """
 

@@ -1,6 +1,6 @@
 """Why one event was kept or lost: where its exact score comes from, and where the approximate score errs.
 
-Diagnostics, behind `search_trace`; what the command `explain` answers. Both decompositions are exact sums:
+Diagnostics, behind a search trace; what the command `explain` answers. Both decompositions are exact sums:
 contributions of channel pairs add up to the exact score, errors (by channel, and by sub-space) to approximate minus
 exact. A residual quantiser has no sub-spaces of its own, so its coded space is cut into as many equal blocks as it has
 code words; what a transform dropped before coding is one last entry.

@@ -92,6 +92,11 @@ class Study:
             self._text_function = encoder.unseen(self.dataset, silent)
         return self._text_function([text])[0]
 
+    @property
+    def warm(self) -> bool:
+        """Whether it has searched before."""
+        return bool(self._searches)
+
     def codebooks(self, spec: str) -> Codebooks:
         """The codebooks of this specification, read once.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -190,7 +191,9 @@ def test_notes_of_a_server_that_was_killed_go_with_the_next_desk(tmp_path: Path,
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    left, alive, other = (tmp_path / f"seminar-desk-{name}" for name in (f"{gone.pid}-ab", f"{os.getpid()}-cd", "ef"))
+    here = platform.node()
+    names = (f"{here}-{gone.pid}-ab", f"{here}-{os.getpid()}-cd", f"x{here}-{gone.pid}-ef")
+    left, alive, other = (tmp_path / f"seminar-desk-{name}" for name in names)
     for folder in (left, alive, other):
         folder.mkdir()
     Desk(Kept(tmp_path / "answers"), processes=0).close()

@@ -33,8 +33,8 @@ def test_the_samples_first_answer_is_shown_before_anything_heavy_is_imported(tmp
     """In a workspace that nobody has opened, where texts and pictures are not even encoded."""
     page = "from app import state, streamlit_app; state.begin(); streamlit_app.station('retrieval'); state.finish()"
     code = (
-        f"import sys; from streamlit.testing.v1 import AppTest; from app import loaders; "
-        f"loaders.open_ahead = lambda *asked: None; at = AppTest.from_string({page!r}, default_timeout=60).run(); "
+        f"import sys; from streamlit.testing.v1 import AppTest; from app.stations.retrieval import loaders as sources; "
+        f"sources.open_ahead = lambda *asked: None; at = AppTest.from_string({page!r}, default_timeout=60).run(); "
         f"words = ' '.join(one.value for one in at.markdown); "
         f"print(not at.exception, 'Exact score' in words, *(name for name in {HEAVY!r} if name in sys.modules))"
     )

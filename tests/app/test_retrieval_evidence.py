@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app import loaders
+from app.stations.retrieval import loaders as sources
 from seminar_core.search.budget import frontier
 from seminar_core.search.explanation import explain_event
 from seminar_core.search.population import population
@@ -53,7 +53,7 @@ def test_the_budget_is_the_frontier_of_this_person(open_app, tiny_workspace):
     shown = next(table for table in tables_of(at) if "speedup_over_exact" in table)
     keys = ["spec", "stage", "bytes_per_event", "recall", "attention_mass", "people"]  # latencies are measured anew
     assert shown[keys].to_dict("records") == [{key: row[key] for key in keys} for row in said["rows"]]
-    best = loaders.frontier("run", "p1")
+    best = sources.frontier("run", "p1")
     assert (best["says"] or "Nothing reaches recall") in words_of(at)
 
 

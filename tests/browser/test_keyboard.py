@@ -91,6 +91,7 @@ def test_a_story_is_presented_by_keys_and_the_focus_comes_back(open_page: Callab
 
 def test_ctrl_k_finds_a_person_from_any_field(open_page: Callable):
     page = open_page(f"data?{CHOSEN}")
+    page.get_by_role("button", name="Find").wait_for()  # the browser loads the script of buttons after the heading
     page.keyboard.press("Control+k")
     page.get_by_role("dialog").wait_for()
     page.keyboard.press("Escape")

@@ -20,7 +20,8 @@ from seminar_core.retrieval.spec import SpecError
 from seminar_core.search import trace as module
 from seminar_core.search.answer import answer
 from seminar_core.search.explanation import explain_event
-from seminar_core.search.question import METHODS, Question, next_item
+from seminar_core.search.question import METHODS, RIVALS, Question, next_item
+from seminar_core.search.rival_stages import RULES
 from seminar_core.search.second_stage import Weighting, pair_vectors
 from seminar_core.search.study import make_codebooks, open_study
 from seminar_core.search.targets import find_items, top_items
@@ -174,6 +175,10 @@ def test_one_head_alone_is_that_row(study):
     assert np.array_equal(alone.scores[0], whole.scores[1])
     assert all(heads == [1] for heads in alone.exact.heads) and len(alone.exact.kept.events) == 1
     assert answer(study, alone)["exact"][0]["weight"] == pytest.approx(whole.exact.outcome.weights[1].max(), abs=1e-6)
+
+
+def test_every_rival_has_a_rule_and_every_rule_a_name():
+    assert tuple(RULES) == RIVALS
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -16,7 +16,9 @@ from app import loaders, state, widgets
 from app.components.answer import answer, payload
 from app.palette import VERDICTS
 from app.stations.retrieval import controls
+from app.stations.retrieval import loaders as sources
 from app.stations.retrieval.kept_card import METRICS, described
+from app.work.waiting import Pending
 from seminar_core.contracts import CHANNEL_NAMES, CHANNELS
 from seminar_core.errors import SeminarError
 from seminar_core.search.answer import Answered
@@ -70,7 +72,7 @@ def took(asked: dict[str, Any]) -> None:
 
 def dials(run: str, question: Question) -> dict[str, Any]:
     """K and the weights as they are set."""
-    own = loaders.run_facts(run)["own_weights"]
+    own = sources.run_facts(run)["own_weights"]
     used = question.weights or own
     return {
         "k": question.k,
@@ -95,15 +97,15 @@ def headline(run: str, question: Question, answered: Answered) -> dict[str, Any]
     before = controls.previous(question)
     other = None
     if before is not None:
-        with suppress(SeminarError):  # what was wrong with the setting before has been said, and is over
-            other = loaders.answered(run, before).said
+        with suppress(SeminarError, Pending):  # what was wrong with the setting before has been said, and is over
+            other = sources.answered(run, before).said
     latency, heads = said["latency_us"], answered.heads
     times = " · ".join(f"{k} {v:,.0f} µs" for k, v in latency.items() if v is not None)
     facts = [
         f"run {run}",
         f"{said['visible_events']:,} visible events strictly before {moment_words(said)}",
         f"K = {answered.keep} per head, {heads} head{'' if heads == 1 else 's'}",
-        f"one target on this machine: {times}" if times else "",
+        f"one target, measured for this answer: {times}" if times else "",
     ]
     return {
         "says": said["says"],
@@ -167,7 +169,7 @@ def wall_clock_ms(name: str, answered: Answered, events: np.ndarray | None = Non
 
 def lanes(name: str, answered: Answered) -> dict[str, Any]:
     """What the timeline says beside the events: first-stage hits and second-stage weights over the life."""
-    span = wall_clock_ms(name, answered, np.array(answered.span))
+    span = wall_clock_ms(name, answered, np.array(answered.span, np.int64))
     return {
         "span": span.tolist(),
         "zone": state.get("zone"),

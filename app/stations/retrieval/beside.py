@@ -12,6 +12,7 @@ import streamlit as st
 from app import loaders, state, widgets
 from app.components.cards import cards
 from app.stations.retrieval import controls
+from app.stations.retrieval import loaders as sources
 from app.stations.retrieval.kept_card import METRICS, card
 from seminar_core.search.answer import Answered
 from seminar_core.search.question import Question
@@ -71,7 +72,7 @@ def swap(run: str, item: str) -> None:
 
 def asked(run: str, question: Question) -> Side:
     """One side: its run and answer."""
-    return run, loaders.answered(run, question)
+    return run, sources.answered(run, question)
 
 
 def draw(name: str, sides: list[Side]) -> None:

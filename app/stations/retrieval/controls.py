@@ -16,6 +16,7 @@ import streamlit as st
 from app import background, loaders, state, widgets
 from app.components.cards import Card, cards
 from app.glossary import meaning
+from app.stations.retrieval import loaders as sources
 from app.stations.retrieval.kept_card import card, choose_event
 from seminar_core.contracts import CHANNEL_NAMES, CHANNELS
 from seminar_core.errors import NotReadyError, StaleError
@@ -107,7 +108,7 @@ def find_item(name: str) -> None:
 def top_twenty(name: str, run: str, question: Question) -> None:
     """The model's own first choices."""
     dataset = loaders.dataset(name)
-    rows = loaders.top_items(run, replace(question, item=dataset.item_ids[1]))
+    rows = sources.top_items(run, replace(question, item=dataset.item_ids[1]))
     listed: list[Card] = []
     for found in rows:
         card = item_card(name, dataset.item_row(found["item"]))
@@ -149,7 +150,7 @@ def target_card(name: str, row: int, *, own: bool) -> None:
 
 def what_if(run: str, question: Question) -> Question:
     """The settings beside K and weights, which the answer itself holds; returns the question with all of them."""
-    facts = loaders.run_facts(run)
+    facts = sources.run_facts(run)
     with st.container(horizontal=True, vertical_alignment="bottom", key="what_if"):
         trained = spec_names(run)
         names = list(dict.fromkeys([*trained, *KNOWN]))
@@ -299,9 +300,9 @@ def further_column(name: str, run: str, question: Question, method: str) -> None
     """One further column."""
     other_run = method.removeprefix("run ") if method.startswith("run ") else run
     asked = question if method.startswith("run ") else replace(question, method=method)
-    answered = loaders.answered(other_run, asked)
+    answered = sources.answered(other_run, asked)
     said = answered.said
-    mine = {row["event"] for row in loaders.answered(run, question).said["exact"]}
+    mine = {row["event"] for row in sources.answered(run, question).said["exact"]}
     verdict = {int(row["event"]): "kept" if row["event"] in mine else "gained" for row in said["approx"]}
     both = sum(v == "kept" for v in verdict.values())
     rows = said["approx"][:8]

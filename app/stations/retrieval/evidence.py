@@ -8,6 +8,7 @@ import streamlit as st
 
 from app import loaders, state, widgets
 from app.stations.retrieval import figures
+from app.stations.retrieval import loaders as sources
 from seminar_core.contracts import CHANNEL_NAMES, CHANNELS
 from seminar_core.search.answer import Answered
 from seminar_core.search.question import SHORTLIST, Question
@@ -56,7 +57,7 @@ def lost_first(table: pd.DataFrame) -> pd.DataFrame:
 
 def explanation(run: str, question: Question, event: str, label: str, *, drawn: bool) -> None:
     """One event in words; its two figures when it was chosen (`drawn`), else when they are asked for."""
-    said = loaders.explanation(run, question, event)
+    said = sources.explanation(run, question, event)
     with st.container(border=True):
         st.markdown(f"**{widgets.plain(label)}**")
         shared = said["shares_code_with"]
@@ -118,7 +119,7 @@ def budget(run: str, question: Question) -> None:
 
 def budget_figure(run: str, question: Question, person: str) -> None:
     """The measured specifications, the suggestion among them."""
-    said = loaders.frontier(run, person)
+    said = sources.frontier(run, person)
     rows = pd.DataFrame(said["rows"])
     x = "bytes_per_event" if st.session_state["budget_by"] == "bytes" else "latency_us"
     suggestion = said.get("suggestion") or {}

@@ -12,6 +12,8 @@ import streamlit as st
 
 from app import background, command_palette, loaders, state, widgets
 from app.stations.retrieval import answer, beside, controls, evidence, figures
+from app.stations.retrieval import loaders as sources
+from app.work.waiting import Pending
 from seminar_core.errors import SeminarError
 from seminar_core.search.answer import Answered
 from seminar_core.search.question import Question
@@ -71,7 +73,7 @@ def what_if(name: str, run: str, question: Question, around: tuple[object, ...])
         with controls.repaired(run, asked):
             page(name, run, asked)
         evidence.population(run, asked)
-        loaders.open_ahead(run, asked)
+        sources.open_ahead(run, asked)
     state.finish_part()
     command_palette.remember("retrieval", "Retrieval")
 
@@ -81,8 +83,8 @@ def page(name: str, run: str, question: Question) -> None:
     with st.container():  # there with nothing in it too: an answer that moves down the page is mounted anew
         controls.left_out(question)
     try:
-        answered = loaders.answered(run, question)
-    except SeminarError:
+        answered = sources.answered(run, question)
+    except (SeminarError, Pending):
         answer.draw(name, run, question, None)
         raise
     if not answered.said["visible_events"]:
