@@ -23,7 +23,7 @@ from app.work import tasks, waiting
 from app.work.waiting import Heavy
 from seminar_core.errors import SeminarError
 from seminar_core.files import read_json
-from seminar_core.workspace import Workspace, default_workspace
+from seminar_core.workspace import Workspace, checked_name, default_workspace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,17 +54,40 @@ def _current(pointer: Path, changed_ns: int) -> str:
 
 
 def run_key(name: str) -> str:
-    """What changes when run `name` changes: the times of its description, status and codebooks."""
+    """What changes when run `name` or its data set does: times of description, status, checkpoints and codebooks, and
+    the hash that the data set's name points to."""
     folder = workspace().run_dir(name)
-    parts = [folder / "run.json", folder / "status.json", folder / "codebooks", folder / "checkpoints"]
-    return ",".join(str(p.stat().st_mtime_ns) if p.exists() else "-" for p in parts)
+    parts = [folder / part for part in ("run.json", "status.json", "codebooks", "checkpoints")]
+    of = dataset_of(name)
+    times = [changed(part) for part in (*parts, workspace().measured_dir(name) / "codebooks")]
+    return ",".join([*times, dataset_key(of) if of else "-"])
+
+
+def changed(path: Path) -> str:
+    """When a file or directory changed last, in nanoseconds; a dash where there is none."""
+    try:
+        return str(path.stat().st_mtime_ns)
+    except OSError:
+        return "-"
+
+
+def dataset_of(run_name: str) -> str:
+    """Name of the data set that a run was trained on; empty where its description does not say."""
+    description = workspace().run_dir(run_name) / "run.json"
+    return _dataset_of(description, changed(description))
+
+
+@lru_cache(maxsize=ENTRIES)
+def _dataset_of(description: Path, changed: str) -> str:
+    """What a description says since `changed_ns`; nothing where that is no name."""
+    with suppress(SeminarError, KeyError, TypeError):
+        return checked_name(str(read_json(description)["dataset"]), "data set")
+    return ""
 
 
 def run_content(name: str) -> str:
     """Digest of what run `name` holds: its description and the sums of its checkpoints and codebooks."""
-    codebooks = workspace().measured_dir(name) / "codebooks"
-    changed = str(codebooks.stat().st_mtime_ns) if codebooks.is_dir() else "-"
-    return _content(workspace(), name, f"{run_key(name)},{changed}")
+    return _content(workspace(), name, run_key(name))
 
 
 @lru_cache(maxsize=ENTRIES)

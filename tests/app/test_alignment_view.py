@@ -267,6 +267,7 @@ def test_a_map_of_older_vectors_is_never_shown_but_drawn_again_with_a_word(open_
 def test_a_run_of_older_data_is_explained_once(open_app, tmp_path):
     workspace = Workspace(tmp_path / "workspace")
     run_of(workspace, "grown", items=40)
+    assert not open_app(workspace, "alignment", dataset="grown", run="grown-psu").error  # now in the server's memory
     import_table(workspace, write_table(tmp_path / "more", people=13, items=40, longest=40), "grown")
     at = open_app(workspace, "alignment", dataset="grown", run="grown-psu")
     assert not at.exception and len(at.error) == 1

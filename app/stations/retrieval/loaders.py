@@ -1,7 +1,7 @@
 """The caches of the station Retrieval: runs opened for retrieval, searches, answers and explanations.
 
-Kept under the contents of the run and of its data set: what was replaced meanwhile is never shown. What a page opens
-with is kept on disk too, so that a fresh server shows it before it has imported torch and opened the run.
+Kept under the last change of the run and of its data set (as in `app/loaders.py`). What a page opens with is kept on
+disk too, under their contents, so that a fresh server shows it before it has imported torch and opened the run.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,20 +33,12 @@ opened_once: set[tuple[str, ...]] = set()  # of these the page need not say that
 
 def contents(run_name: str) -> tuple[str, str]:
     """What an answer of a run depends on besides the question: contents of the run and of its data set."""
-    key = loaders.run_key(run_name)
-    return loaders.run_content(run_name), loaders.dataset_key(_dataset_of(loaders.workspace(), run_name, key))
-
-
-@lru_cache(maxsize=loaders.ENTRIES)
-def _dataset_of(of: Workspace, run_name: str, key: str) -> str:
-    from seminar_core.training.run_files import existing_run, read_card
-
-    return read_card(existing_run(of, run_name)).dataset
+    return loaders.run_content(run_name), loaders.dataset_key(loaders.dataset_of(run_name))
 
 
 def _key(run_name: str) -> tuple[str, str, str]:
-    """Arguments that a cache of this run begins with: root, name, contents."""
-    return str(loaders.workspace().root), run_name, " ".join(contents(run_name))
+    """Arguments that a cache of this run begins with: root, name, last change."""
+    return str(loaders.workspace().root), run_name, loaders.run_key(run_name)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
