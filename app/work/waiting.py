@@ -102,7 +102,8 @@ def _desk(root: str, count: int) -> Desk:
 @st.cache_resource(show_spinner=False)
 def _opened(root: str) -> Kept:
     """What pages opened with, apart from what is dear: many small answers do not push out a population."""
-    return Kept(default_workspace(root).answers / OPENED, also=bundled(), most_on_disk=MOST_OPENED)
+    folder = default_workspace(root).answers / OPENED
+    return Kept(folder, also=bundled(), most_on_disk=MOST_OPENED, most_in_memory=MOST_OPENED // 4)
 
 
 def desk() -> Desk:
