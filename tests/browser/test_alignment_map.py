@@ -171,13 +171,11 @@ def test_the_map_has_a_webgl2_context_and_draws_points_of_two_stages(page):
     assert "only neighbours mean anything" in page.inner_text("body")
 
 
-MOUNTED = f"""
-window.maps = new Set(); window.ofPCA = false;
+OF_PCA = f"""
+window.ofPCA = null;
 const look = () => {{
     requestAnimationFrame(look);
-    if (!document.body) return;
-    for (const map of {MAPS}) window.maps.add(map);
-    window.ofPCA ||= window.maps.size > 0 && document.body.innerText.includes("this is PCA");
+    if (document.body?.innerText.includes("this is PCA")) window.ofPCA = {MAP} ?? window.ofPCA;
 }};
 look();
 """
@@ -185,16 +183,19 @@ look();
 
 def test_the_map_of_pca_becomes_that_of_umap_in_its_place(open_page, run):
     page = open_page(f"alignment?v=1&dataset=tiny&run={run}")
-    page.add_init_script(MOUNTED)
-    for seed in range(4711, 4721):  # never drawn before; where UMAP was there at once, the next
+    page.add_init_script(OF_PCA)
+    kept = False
+    for seed in range(
+        4711, 4717
+    ):  # never drawn before; a busy browser may skip the moment of PCA, or mount anew for once
         page.goto(page.url.split("/alignment")[0] + f"/alignment?v=1&dataset=tiny&run={run}&seed={seed}")
         page.wait_for_function(f"{MAP}?.dataset.points > 0", timeout=60_000)
         page.wait_for_function("!document.body.innerText.includes('this is PCA')", timeout=120_000)
         settled(page)
-        if page.evaluate("window.ofPCA"):
+        kept = page.evaluate(f"window.ofPCA !== null && window.ofPCA === {MAP}")
+        if kept:
             break
-    assert page.evaluate("window.ofPCA")
-    assert page.evaluate(f"window.maps.size === 1 && window.maps.has({MAP})")
+    assert kept
 
 
 def test_a_real_lasso_returns_ids_that_survive_recolouring_and_a_link(page, app_workspace):
