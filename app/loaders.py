@@ -78,8 +78,8 @@ def dataset_of(run_name: str) -> str:
 
 
 @lru_cache(maxsize=ENTRIES)
-def _dataset_of(description: Path, changed: str) -> str:
-    """What a description says since `changed_ns`; nothing where that is no name."""
+def _dataset_of(description: Path, since: str) -> str:
+    """What a description says since then; nothing where that is no name."""
     with suppress(SeminarError, KeyError, TypeError):
         return checked_name(str(read_json(description)["dataset"]), "data set")
     return ""
@@ -257,8 +257,7 @@ def people(name: str, query: str, sort: str, run_name: str = "") -> list[dict[st
 def _sparklines(root: str, name: str, key: str, people: tuple[str, ...]) -> list[list[int]]:
     from seminar_core.lives.lifeline import sparkline
 
-    opened = dataset(name)
-    return [sparkline(opened.store.life(opened.person_row(person)).time_s) for person in people]
+    return [sparkline(life(name, person).time_s) for person in people]
 
 
 def sparklines(name: str, people: tuple[str, ...]) -> list[list[int]]:
@@ -270,8 +269,7 @@ def sparklines(name: str, people: tuple[str, ...]) -> list[list[int]]:
 def _life_facts(root: str, name: str, key: str, person: str) -> Any:
     from seminar_core.lives.lifeline import facts
 
-    opened = dataset(name)
-    return facts(opened.store.life(opened.person_row(person)))
+    return facts(life(name, person))
 
 
 def life_facts(name: str, person: str) -> Any:
@@ -283,8 +281,7 @@ def event_frame(name: str, person: str, events: np.ndarray, zone: str) -> pd.Dat
     """Events at these positions as a table: event, time in `zone`, search, action, title, query, label, item."""
     from seminar_core.lives.lifeline import event_table
 
-    opened = dataset(name)
-    table = event_table(opened, opened.store.life(opened.person_row(person)), events)
+    table = event_table(dataset(name), life(name, person), events)
     table["time"] = table["time"].dt.tz_convert(zone).dt.tz_localize(None)
     return table
 

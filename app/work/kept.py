@@ -67,12 +67,10 @@ class Kept:
             return None
         except CorruptFileError:
             held = None
+        whole = isinstance(held, dict) and "answer" in held
         with suppress(OSError):  # a workspace that can only be read is read all the same
-            if isinstance(held, dict) and "answer" in held:
-                os.utime(path)
-            else:
-                path.unlink()
-        if not isinstance(held, dict) or "answer" not in held:
+            os.utime(path) if whole else path.unlink()
+        if not whole:
             return None
         self._remember(path.stem, held, size)
         return held

@@ -18,6 +18,14 @@ ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "umap", "sklearn", "numba", "faiss", "pynndescent")
 
 
+def said_by(code: str, workspace: Path) -> list[str]:
+    """Words that a process of its own prints."""
+    env = {**os.environ, "SEMINAR_WORKSPACE": str(workspace)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
 @pytest.mark.parametrize("station", ["home", "data"])
 def test_a_first_page_imports_nothing_heavy(station):
     code = (
@@ -38,15 +46,7 @@ def test_the_samples_first_answer_is_shown_before_anything_heavy_is_imported(tmp
         f"words = ' '.join(one.value for one in at.markdown); "
         f"print(not at.exception, 'Exact score' in words, *(name for name in {HEAVY!r} if name in sys.modules))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env={**os.environ, "SEMINAR_WORKSPACE": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.split() == ["True", "True"]
+    assert said_by(code, tmp_path) == ["True", "True"]
     assert not list(tmp_path.glob("datasets/sample/*/encodings/*"))
 
 
@@ -81,12 +81,4 @@ def test_the_server_begins_with_what_every_first_page_needs(tmp_path):
         "[t.join() for t in threading.enumerate() if t.name == 'first-imports']; "
         f"assert all(name in sys.modules for name in startup.FIRST); print(*(n for n in {HEAVY!r} if n in sys.modules))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env={**os.environ, "SEMINAR_WORKSPACE": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.split() == []
+    assert said_by(code, tmp_path) == []
