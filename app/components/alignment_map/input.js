@@ -182,5 +182,10 @@ export default function (component) {
   map.emit = setTriggerValue;
   map.load(data);
   if (map.hub.style) map.restyle(map.hub.style);
-  return () => { living.delete(root); if (map.hub.map === map) map.hub.map = undefined; map.dispose(); };
+  return () => {
+    if (root.isConnected) return; // newer data overtook this call while its module was loading: the map itself goes on
+    living.delete(root);
+    if (map.hub.map === map) map.hub.map = undefined;
+    map.dispose();
+  };
 }

@@ -59,5 +59,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
   if (!answer) living.set(root, (answer = new Answer(root)));
   answer.asking.send = (value) => setTriggerValue("asked", value);
   answer.show(unpack(data));
-  return () => { living.delete(root); answer.dispose(); root.replaceChildren(); };
+  return () => {
+    if (root.isConnected) return; // newer data overtook this call while its module was loading: the answer itself goes on
+    living.delete(root);
+    answer.dispose();
+  };
 }
