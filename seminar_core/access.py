@@ -8,11 +8,12 @@ app answers with who is signed in.
 from __future__ import annotations
 
 import getpass
+import json
 import logging
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -116,17 +117,17 @@ def audited(workspace: Workspace, action: str, what: str) -> Iterator[None]:
         if held is not None:
             place = root if held.error() is None else held.present()
             held.close()
-        if place is not None and line["outcome"] == "done":
+        if place is not None:
             write_line(Workspace(place), line)
-        elif place is not None:
-            with suppress(OSError):  # the error that is on its way says more
-                write_line(Workspace(place), line)
 
 
 def write_line(workspace: Workspace, line: dict[str, str]) -> None:
-    """Append one line to the audit file."""
-    make_private(workspace)
-    append_line(workspace.root / AUDIT, line)
+    """Append one line to the audit file; where that cannot be, the process's log has it: what was done is done."""
+    try:
+        make_private(workspace)
+        append_line(workspace.root / AUDIT, line)
+    except OSError as error:
+        log.error("the audit file of %s was not written (%s): %s", workspace.root, error, json.dumps(line))
 
 
 def make_private(workspace: Workspace) -> None:

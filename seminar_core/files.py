@@ -72,9 +72,13 @@ def read_json(path: Path) -> Any:
 
 
 def append_line(path: Path, value: dict[str, Any]) -> None:
-    """Append one JSON line and hand it to the operating system at once."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(plain(value), ensure_ascii=False) + "\n")
+    """Append one JSON line and hand it to the operating system at once; a line that a full disk cut short is ended."""
+    with path.open("ab+") as file:
+        cut_short = False
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            cut_short = file.read(1) != b"\n"
+        file.write(b"\n" * cut_short + json.dumps(plain(value), ensure_ascii=False).encode() + b"\n")
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

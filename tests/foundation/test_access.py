@@ -83,6 +83,27 @@ def test_an_import_and_its_deletion_are_two_lines_and_a_failure_says_how(workspa
     assert all(line["when"].endswith("+00:00") for line in lines(workspace))
 
 
+def test_a_full_disk_takes_nothing_back_and_the_line_stands_in_the_log(workspace, source, as_person, caplog):
+    as_person("ada", access.OPERATOR)
+    workspace.root.mkdir(mode=0o700)
+    (workspace.root / access.AUDIT).symlink_to("/dev/full")
+    import_table(workspace, source, "data")
+    assert "data" in known_datasets(workspace)
+    told = [record.getMessage() for record in caplog.records if "was not written" in record.getMessage()]
+    assert len(told) == 1 and "No space left" in told[0]
+    line = json.loads(told[0][told[0].index("{") :])
+    assert (line["who"], line["action"], line["outcome"]) == ("ada", "import", "done")
+
+
+def test_a_line_after_one_that_was_cut_short_stands_alone(workspace, source, as_person):
+    as_person("ada", access.OPERATOR)
+    workspace.root.mkdir(mode=0o700)
+    (workspace.root / access.AUDIT).write_text('{"when": "2026-')
+    import_table(workspace, source, "data")
+    kept = (workspace.root / access.AUDIT).read_text().splitlines()
+    assert kept[0] == '{"when": "2026-' and json.loads(kept[1])["action"] == "import"
+
+
 def test_more_jobs_or_processes_than_the_limit_are_refused_with_the_number(workspace, as_person, monkeypatch):
     words = ["pretrain", "--dataset", "sample", "--run", "r"]
     with pytest.raises(ResourceError, match="1000 processes were asked for, this machine has"):
