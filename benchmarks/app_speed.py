@@ -6,6 +6,7 @@ of its own holds a small trained run; lives of 2,000 events (and 100,000 with --
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -16,6 +17,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ import pyarrow as pa  # noqa: E402 - after the root is on the path
 import pyarrow.parquet as pq  # noqa: E402
 from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402
 
+from benchmarks.app_client import Client  # noqa: E402
 from seminar_core.runtime import machine_facts  # noqa: E402
 from seminar_core.workspace import Workspace  # noqa: E402
 
@@ -124,29 +127,19 @@ def shown(page: Page, selector: str, words: str = "") -> None:
 
 @dataclass
 class Wire:
-    """What went over a page's WebSocket: bytes received, when the last frame went out and when the last came in."""
+    """Bytes that a page's WebSocket received."""
 
     received: int = 0
-    sent_at: float = 0.0
-    came_at: float = 0.0
 
     def watch(self, page: Page) -> None:
-        def sent(frame: str | bytes) -> None:
-            self.sent_at = time.perf_counter()
-
         def came(frame: str | bytes) -> None:
             self.received += len(frame)
-            self.came_at = time.perf_counter()
 
-        page.on("websocket", lambda socket: (socket.on("framesent", sent), socket.on("framereceived", came)))
+        page.on("websocket", lambda socket: socket.on("framereceived", came))
 
 
-def what_if_s(page: Page, wire: Wire) -> tuple[float, float, float]:
-    """Seconds from a pressed key on a weight's slider, medians of seven.
-
-    Returns:
-        to the drawn answer; to the page at rest; the server's part, from the last frame sent to the last received.
-    """
+def what_if_s(page: Page) -> tuple[float, float]:
+    """Seconds from a key on a weight's slider to the drawn answer, and to the page at rest; medians of seven."""
     slider = page.get_by_role("slider", name=re.compile("Text"))
     taken = []
     for _ in range(7):
@@ -158,10 +151,27 @@ def what_if_s(page: Page, wire: Wire) -> tuple[float, float, float]:
         seen = time.perf_counter()
         page.wait_for_function("old => location.href !== old", arg=old, timeout=60_000)
         settle(page)
-        taken.append((seen - started, time.perf_counter() - started, wire.came_at - wire.sent_at))
+        taken.append((seen - started, time.perf_counter() - started))
         page.wait_for_timeout(300)
-    answer, whole, server = (sorted(values)[3] for values in zip(*taken, strict=True))
-    return answer, whole, server
+    answer, whole = (sorted(values)[3] for values in zip(*taken, strict=True))
+    return answer, whole
+
+
+async def server_part_s(address: str, query: str, times: int = 15) -> float:
+    """Median seconds from a moved weight to the last byte of its answer, for a client that draws nothing."""
+    taken = []
+    async with Client(address) as client:
+        for station, asked in (("home", ""), ("retrieval", query)):  # the first page tells where the others are
+            found = await client.visit(station, asked, time.perf_counter())
+            if found.errors:
+                raise RuntimeError(f"{station} says: {found.errors}")
+        await asyncio.sleep(3)  # somebody reads the answer
+        for turn in range(1, times + 1):
+            await asyncio.sleep(0.4)
+            weights = [0.25, 0.25, round(0.3 + 0.01 * turn, 2), 0.25]
+            said = {"what": "weights", "value": weights, "gesture": f"press-{turn}", "done": True, "turn": turn}
+            taken.append(await client.press("seminar_answer", "asked", said))
+    return sorted(taken)[times // 2]
 
 
 def other_moment_s(page: Page, length: int) -> float:
@@ -292,16 +302,18 @@ def measure(full: bool) -> list[dict[str, Any]]:
                 row("page on the wire", wire.received / 1e6, "MB", 2.0, length)
                 for way, value in visits(browser, link).items():
                     row(way, value, "s", 1.0, length)
-                answer, whole, server = what_if_s(page, wire)
+                answer, whole = what_if_s(page)
                 row("what-if", whole, "s", 0.3 if length == 2_000 else 0.5, length)
                 row("what-if, answer drawn", answer, "s", 0.3 if length == 2_000 else 0.5, length)
-                row("what-if, server's part", server, "s", 0.06, length)
                 row("another target, the whole page", other_moment_s(page, length), "s", 0.5, length)
                 page.wait_for_timeout(1500)
                 before = wire.received
                 page.wait_for_timeout(IDLE_S * 1000)
                 row("idle traffic", float(wire.received - before), f"bytes in {IDLE_S} s", 0.0, length)
                 page.close()
+                with ThreadPoolExecutor(1) as beside:  # this thread's event loop is the browser driver's
+                    server = beside.submit(asyncio.run, server_part_s(address, query(person))).result()
+                row("what-if, server's part", server, "s", 0.06, length)
             row("an empty page of Streamlit", empty_page_s(browser, workspace), "s", 0.0)
         finally:
             browser.close()

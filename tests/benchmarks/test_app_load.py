@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
+from benchmarks.app_client import Client
 from benchmarks.app_load import Visit, by_station, run
+from benchmarks.app_speed import serve
+from seminar_core.workspace import Workspace
 
 
 def test_percentiles_are_of_the_pages_that_came_and_errors_are_counted():
@@ -23,3 +30,26 @@ def test_two_sessions_walk_the_app_without_an_error():
     assert walking["stations"][0]["pages"] >= 2 and walking["stations"][0]["whole_p50_s"] > 0
     assert walking["server_mb"]["most"] > 20 and walking["server_cpu_s"] >= 0
     assert "WebSocket" in found["clients"]
+
+
+async def pressed(address: str) -> tuple[str, float]:
+    """What the address says after a weight was moved, and how long that took."""
+    async with Client(address) as client:
+        with pytest.raises(KeyError):
+            await client.press("seminar_answer", "asked", {})
+        for station in ("home", "retrieval"):
+            await client.visit(station, "", time.perf_counter())
+        said = {"what": "weights", "value": [0, 0, 1, 0], "gesture": "one", "done": True, "turn": 1}
+        taken = await client.press("seminar_answer", "asked", said)
+        return client.query, taken
+
+
+def test_a_client_moves_a_weight_of_the_answer(tmp_path):
+    process, address = serve(Workspace(tmp_path / "workspace"))
+    try:
+        with ThreadPoolExecutor(1) as apart:
+            query, taken = apart.submit(asyncio.run, pressed(address)).result()
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+    assert "weights=0%2C0%2C1%2C0" in query and 0 < taken < 60
