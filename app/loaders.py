@@ -1,4 +1,4 @@
-"""The only caches of the app: what is read from the workspace, kept under the content it was read from.
+"""What several stations read from the workspace, kept under the content it was read from; stations have their own too.
 
 Every function takes plain names and returns what the core returned; keys carry the data set's hash or the run's last
 change, so a replaced data set or a retrained run is never shown from memory. Core modules that pull torch, faiss or
@@ -26,9 +26,6 @@ from seminar_core.files import read_json
 from seminar_core.workspace import Workspace, checked_name, default_workspace
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-
     from seminar_core.data.dataset import Dataset
     from seminar_core.data.sequence_store import Life
 
@@ -206,27 +203,6 @@ def report(name: str) -> dict[str, Any]:
     return _report(str(workspace().root), name, dataset(name).hash)
 
 
-def offered_version(name: str) -> str | None:
-    """Hash of a version of `name` that waits to be accepted; None where none does."""
-    from seminar_core.data.versions import offered
-
-    return offered(workspace(), name)
-
-
-@st.cache_data(max_entries=ENTRIES, show_spinner="Reading the report …")
-def _offered_report(root: str, name: str, version: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    from seminar_core.data.dataset import Dataset
-    from seminar_core.data.report import report as build
-
-    opened = Dataset(name, Workspace(Path(root)).dataset_dir(name) / version)
-    return build(opened), opened.manifest
-
-
-def offered_report(name: str, version: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Report and manifest of a version that waits."""
-    return _offered_report(str(workspace().root), name, version)
-
-
 @st.cache_data(max_entries=ENTRIES, show_spinner="Looking for people …")
 def _people(
     root: str, name: str, key: str, query: str, sort: str, run_at: str, _measured: list[dict[str, Any]]
@@ -254,18 +230,6 @@ def people(name: str, query: str, sort: str, run_name: str = "") -> list[dict[st
 
 
 @st.cache_data(max_entries=ENTRIES, show_spinner=False)
-def _sparklines(root: str, name: str, key: str, people: tuple[str, ...]) -> list[list[int]]:
-    from seminar_core.lives.lifeline import sparkline
-
-    return [sparkline(life(name, person).time_s) for person in people]
-
-
-def sparklines(name: str, people: tuple[str, ...]) -> list[list[int]]:
-    """Activity over the life of each person."""
-    return _sparklines(str(workspace().root), name, dataset(name).hash, people)
-
-
-@st.cache_data(max_entries=ENTRIES, show_spinner=False)
 def _life_facts(root: str, name: str, key: str, person: str) -> Any:
     from seminar_core.lives.lifeline import facts
 
@@ -275,47 +239,6 @@ def _life_facts(root: str, name: str, key: str, person: str) -> Any:
 def life_facts(name: str, person: str) -> Any:
     """A life in numbers: events, searches, items, sessions, days."""
     return _life_facts(str(workspace().root), name, dataset(name).hash, person)
-
-
-def event_frame(name: str, person: str, events: np.ndarray, zone: str) -> pd.DataFrame:
-    """Events at these positions as a table: event, time in `zone`, search, action, title, query, label, item."""
-    from seminar_core.lives.lifeline import event_table
-
-    table = event_table(dataset(name), life(name, person), events)
-    table["time"] = table["time"].dt.tz_convert(zone).dt.tz_localize(None)
-    return table
-
-
-@st.cache_data(max_entries=ENTRIES, show_spinner=False)
-def _interests(root: str, name: str, key: str, person: str) -> dict[str, Any]:
-    return tasks.interests(root, name, person)
-
-
-def interests(name: str, person: str) -> dict[str, Any]:
-    """Interests of a life over time, named: the fields of `lives.interests.Interests`.
-
-    Raises:
-        Pending: the data set's texts and pictures are being encoded.
-    """
-    from seminar_core.encoders import is_encoded
-
-    question = interests_question(name, person)
-    kept = waiting.is_kept(question)  # the example's came with the sample
-    if not is_encoded(dataset(name)):
-        if kept:
-            encode_ahead(name)
-        else:
-            encoded(name)
-    if kept:
-        return waiting.answer(question)
-    return _interests(str(workspace().root), *question.of)
-
-
-def interests_question(name: str, person: str) -> Heavy:
-    """The interests of a life as a question for a process beside the server."""
-    arguments = (str(workspace().root), name, person)
-    asked = (name, dataset(name).hash, person)
-    return Heavy(f"Interests of person {person}", tasks.interests, arguments, asked)
 
 
 def _encode(name: str, text: str = "", image: str = "") -> Heavy:
@@ -373,23 +296,6 @@ def encoded_for(run_name: str) -> None:
         waiting.answer(encode)
 
 
-@st.cache_data(max_entries=ENTRIES, show_spinner="Comparing two lives …")
-def _lives_compared(root: str, name: str, key: str, person: str, other: str) -> Any:
-    from seminar_core.lives.comparison import compare_lives
-
-    return compare_lives(dataset(name), person, other)
-
-
-def lives_compared(name: str, person: str, other: str) -> Any:
-    """Interests of two people over one time axis.
-
-    Raises:
-        Pending: the data set's texts and pictures are being encoded.
-    """
-    encoded(name)
-    return _lives_compared(str(workspace().root), name, dataset(name).hash, person, other)
-
-
 @st.cache_data(max_entries=ENTRIES, show_spinner=False)
 def _find_items(root: str, name: str, key: str, text: str) -> tuple[list[int], int]:
     from seminar_core.search.targets import find_items
@@ -430,24 +336,6 @@ def _picture(key: str, name: str, item_row: int) -> str:
 
     blob = dataset(name).picture(item_row)
     return f"data:image/webp;base64,{base64.b64encode(blob).decode()}" if blob else ""
-
-
-@st.cache_data(max_entries=ENTRIES, show_spinner=False)
-def _tables(root: str, name: str, key: str) -> tuple[Any, Any]:
-    from app.stations.data import figures
-
-    store = dataset(name).store
-    return figures.length_table(store.lengths), figures.month_table(store.time_s, store.query > 0)
-
-
-def length_table(name: str) -> pd.DataFrame:
-    """People by life length."""
-    return _tables(str(workspace().root), name, dataset(name).hash)[0]
-
-
-def month_table(name: str) -> pd.DataFrame:
-    """Events of both lanes over time."""
-    return _tables(str(workspace().root), name, dataset(name).hash)[1]
 
 
 def picture(dataset_name: str, item_row: int) -> str:

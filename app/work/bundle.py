@@ -16,6 +16,7 @@ from pathlib import Path
 from app import loaders, state
 from app.stations.alignment import loaders as alignment
 from app.stations.home.view import most_lost
+from app.stations.life import loaders as life
 from app.stations.retrieval import evidence
 from app.stations.retrieval import loaders as sources
 from app.work import waiting
@@ -33,7 +34,7 @@ def ask(answers: Path) -> None:
         answers: where they will lie; those about a target are to hold no times of this machine.
     """
     person = str(loaders.report(SAMPLE)["example_person"])
-    waiting.answer(loaders.interests_question(SAMPLE, person))
+    waiting.answer(life.interests_question(SAMPLE, person))
     shown = tuple(alignment.stages(RUN))[:2]
     alignment.cards(RUN, shown, "none")
     alignment.encoders_card(RUN, shown[0], "none")

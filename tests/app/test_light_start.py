@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app import loaders
+from app.stations.life import loaders as sources
 from seminar_core.beside import bundled_runs
 from seminar_core.workspace import Workspace
 from tests.app.conftest import words_of
@@ -69,7 +69,7 @@ def test_the_collection_after_every_run_leaves_out_what_was_imported():
 @pytest.mark.skipif(not bundled_runs(), reason="no run lies in sample_data/run")
 def test_home_takes_the_answer_that_is_kept_where_the_sample_is_encoded_too(open_app, tmp_path, monkeypatch):
     workspace = Workspace(tmp_path / "new")
-    monkeypatch.setattr(loaders, "_interests", lambda *asked: pytest.fail(f"worked out again: {asked}"))
+    monkeypatch.setattr(sources, "_interests", lambda *asked: pytest.fail(f"worked out again: {asked}"))
     monkeypatch.setattr("seminar_core.encoders.is_encoded", lambda *asked, **named: True)
     at = open_app(workspace, "home", dataset="sample")
     assert not at.exception and "person p0302, 1,951 events" in words_of(at)

@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from app import background, limits, loaders, state, widgets
+from app.stations.data import loaders as sources
 from app.stations.data.hints import CONTROLS, for_page
 from app.stations.data.report import problems, read_line
 from seminar_core.access import may_operate
@@ -34,7 +35,7 @@ def bring_your_own() -> None:
         st.success(widgets.plain(settled), icon=":material/inventory:")
     for name in loaders.dataset_names():
         with suppress(SeminarError):  # a damaged data set is told where it is opened
-            if waiting := loaders.offered_version(name):
+            if waiting := sources.offered_version(name):
                 offer(name, waiting)
     if job := st.session_state.get(JOB) or running_upload():
         st.session_state[JOB] = job
@@ -211,7 +212,7 @@ def offer(name: str, version: str) -> None:
     """A version that waits: what it is, its report, and the two buttons that decide."""
     from seminar_core.data.versions import settle
 
-    found, manifest = loaders.offered_report(name, version)
+    found, manifest = sources.offered_report(name, version)
     shown = widgets.plain(name)
 
     def decide(accept: bool) -> None:

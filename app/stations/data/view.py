@@ -10,6 +10,7 @@ import streamlit as st
 from app import background, loaders, state, widgets
 from app.components.cards import Group, cards
 from app.stations.data import figures
+from app.stations.data import loaders as sources
 from app.stations.data.bring import bring_your_own
 from app.stations.data.report import problems, read_line
 
@@ -69,7 +70,7 @@ def charts(name: str, report: dict[str, Any]) -> None:
     """Life lengths, events over time, and what is present."""
     left, right = st.columns(2)
     with left:
-        table = loaders.length_table(name)
+        table = sources.length_table(name)
         length = report["life_length"]
         widgets.chart(
             figures.life_lengths(table, length["median"], length["p90"]),
@@ -81,7 +82,7 @@ def charts(name: str, report: dict[str, Any]) -> None:
             f"nine of ten at most {length['p90']:,.0f}.",
         )
     with right:
-        table = loaders.month_table(name)
+        table = sources.month_table(name)
         share = report["events_with_query"] / max(report["events"], 1)
         widgets.chart(
             figures.events_over_time(table),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from app import loaders, state, widgets
+from app import state, widgets
 from app.stations.life import figures
+from app.stations.life import loaders as sources
 
 
 def chart(name: str, person: str, *, key: str, says: str = "", height: int | None = None) -> None:
@@ -19,7 +20,7 @@ def chart(name: str, person: str, *, key: str, says: str = "", height: int | Non
         says: the sentence below it; that of the clusters where empty.
         height: in pixels; the figure's own where None.
     """
-    found = loaders.interests(name, person)
+    found = sources.interests(name, person)
     zone = state.get("zone")
     names, shares = found["names"], np.array(found["shares"]).reshape(-1, len(found["middle_s"]))
     frame = pd.DataFrame(shares.T, columns=names)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from app import loaders, state, widgets
+from app import state, widgets
 from app.stations.life import figures
+from app.stations.life import loaders as sources
 
 
 def section(name: str, person: str) -> None:
@@ -44,7 +45,7 @@ def exchange() -> None:
 
 def chart(name: str, person: str, other: str) -> None:
     """The bands of both, their table, and what differs."""
-    found = loaders.lives_compared(name, person, other)
+    found = sources.lives_compared(name, person, other)
     zone = state.get("zone")
     middle = widgets.times(found.middle_s, zone)
 

@@ -12,6 +12,7 @@ from app import background, loaders, state, widgets
 from app.components.cards import Card, Group, cards
 from app.glossary import meaning
 from app.stations.life import bands, beside, figures, searched
+from app.stations.life import loaders as sources
 from seminar_core.lives import lifeline
 from seminar_core.lives.life_filter import LANES, LifeFilter, positions
 
@@ -79,7 +80,7 @@ def find(name: str) -> None:
         widgets.empty(f"{widgets.plain(why)}: the longest lives are shown.")
     shown = people[:FOUND]
     frame = pd.DataFrame(shown)
-    frame["activity"] = loaders.sparklines(name, tuple(p["person"] for p in shown))
+    frame["activity"] = sources.sparklines(name, tuple(p["person"] for p in shown))
     frame = frame[
         [c for c in ("person", "events", "searches", "matches", "gap", "pq_loss", "activity") if filled(frame, c)]
     ]
@@ -167,7 +168,7 @@ def timeline(name: str, person: str, shown: np.ndarray) -> None:
     ends = np.append(starts[1:], len(shown)) - 1
     pick = lifeline.thin(len(starts), 400)
     figure = figures.timeline(
-        loaders.event_frame(name, person, drawn, zone),
+        sources.event_frame(name, person, drawn, zone),
         pd.DataFrame({"from": widgets.times(edges[:-1], zone), "browsing": counts[0], "search": counts[1]}),
         sessions=list(
             zip(
@@ -198,7 +199,7 @@ def timeline(name: str, person: str, shown: np.ndarray) -> None:
         figure,
         name="timeline",
         alt=f"Timeline of {len(shown):,} events in a search and a browsing lane, {len(starts):,} sessions.",
-        table=lambda: loaders.event_frame(name, person, shown, zone),
+        table=lambda: sources.event_frame(name, person, shown, zone),
         says=f"{what}{thinned}; the bars count every event. Drag over a period to zoom in.",
         on_select=brushed,
         selection_mode=("box",),
@@ -281,7 +282,7 @@ def table(name: str, person: str, shown: np.ndarray) -> None:
     page = min(state.get("page"), pages - 1)
     newest = shown[::-1]
     part = newest[page * PAGE : (page + 1) * PAGE]
-    frame = loaders.event_frame(name, person, part, state.get("zone"))
+    frame = sources.event_frame(name, person, part, state.get("zone"))
     rows = loaders.dataset(name).store.life(loaders.dataset(name).person_row(person)).item[part]
     frame.insert(1, "picture", [loaders.picture(name, int(row)) for row in rows])
     st.dataframe(
@@ -299,4 +300,4 @@ def table(name: str, person: str, shown: np.ndarray) -> None:
         st.button("Older", key="older", disabled=page + 1 >= pages, on_click=state.put, kwargs={"page": page + 1})
         first = page * PAGE + 1
         st.caption(f"showing {first:,} to {first + len(part) - 1:,} of {len(shown):,} events, newest first")
-    widgets.downloads(loaders.event_frame(name, person, newest, state.get("zone")), name=f"life_{len(shown)}_events")
+    widgets.downloads(sources.event_frame(name, person, newest, state.get("zone")), name=f"life_{len(shown)}_events")
