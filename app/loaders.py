@@ -55,9 +55,14 @@ def run_key(name: str) -> str:
     the hash that the data set's name points to."""
     folder = workspace().run_dir(name)
     parts = [folder / part for part in ("run.json", "status.json", "codebooks", "checkpoints")]
-    of = dataset_of(name)
     times = [changed(part) for part in (*parts, workspace().measured_dir(name) / "codebooks")]
-    return ",".join([*times, dataset_key(of) if of else "-"])
+    return ",".join([*times, _data_key(name)])
+
+
+def _data_key(run_name: str) -> str:
+    """The hash that a run's data set points to now; a dash where its description names none."""
+    of = dataset_of(run_name)
+    return dataset_key(of) if of else "-"
 
 
 def changed(path: Path) -> str:
@@ -83,14 +88,14 @@ def _dataset_of(description: Path, since: str) -> str:
 
 
 def run_content(name: str) -> str:
-    """Digest of what run `name` holds: its description and the sums of its checkpoints and codebooks."""
-    return _content(workspace(), name, run_key(name))
+    """Digest of what run `name` holds, its description and the sums of checkpoints and codebooks, and of its data."""
+    return _content(workspace(), name, run_key(name), _data_key(name))
 
 
 @lru_cache(maxsize=ENTRIES)
-def _content(of: Workspace, name: str, key: str) -> str:
+def _content(of: Workspace, name: str, key: str, data: str) -> str:
     """`run_content` since `key`; a run without sums is known by its files' times."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(data.encode())
     for folder in dict.fromkeys((of.run_dir(name), of.measured_dir(name))):
         for path in (folder / "run.json", *sorted(folder.glob("*/*/sums.json"))):
             if path.is_file():
@@ -322,11 +327,14 @@ def population(run_name: str, spec: str | None = None, k: int | None = None) -> 
 
 
 def kept_population(run_name: str) -> list[dict[str, Any]]:
-    """Rows of the population that was measured before, without opening the run; empty where none was."""
+    """Rows of the population that was measured before, without opening the run; none where its data were replaced."""
+    from seminar_core.training.run_files import is_stale, read_card
+
     folders = (workspace().measured_dir(run_name), workspace().run_dir(run_name))
     kept = [path for folder in dict.fromkeys(folders) for path in sorted((folder / "population").glob("[!.]*.json"))]
     with suppress(SeminarError, KeyError, TypeError):
-        return list(read_json(kept[0])["people"]) if kept else []
+        if kept and not is_stale(workspace(), read_card(workspace().run_dir(run_name))):
+            return list(read_json(kept[0])["people"])
     return []
 
 

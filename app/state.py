@@ -250,6 +250,11 @@ def begin() -> None:
     st.session_state[TOUCHED] = st.session_state[MOVING] = False
 
 
+def in_part() -> bool:
+    """Whether a fragment is drawn alone, without the page around it."""
+    return not st.session_state.get(UNDER_WAY)
+
+
 def finish() -> None:
     """Write the choices to the URL; call once at the end of every run.
 
@@ -257,7 +262,7 @@ def finish() -> None:
     (after a change of station, from a link written by hand) is replaced, and so is that of an earlier value of the same
     gesture.
     """
-    in_part = not st.session_state.get(UNDER_WAY)
+    alone = in_part()
     st.session_state[UNDER_WAY] = st.session_state[UNSETTLED] = False
     query = write_query(st.session_state[CHOICES])
     if {name: st.query_params[name] for name in st.query_params} != query:
@@ -267,7 +272,7 @@ def finish() -> None:
             st.query_params.from_dict(query)
             st.session_state[ENTERED] = gesture
         else:
-            if in_part:  # the place at the top of the page belongs to the whole run
+            if alone:  # the place at the top of the page belongs to the whole run
                 st.session_state[SEEN] = st.session_state.get(WRITTEN)
                 replace_address(link(), key="address_part")
             else:
@@ -283,7 +288,7 @@ def finish_part() -> None:
 
     While a slider moves the address waits for the place where it stops.
     """
-    if not st.session_state.get(UNDER_WAY) and not st.session_state.get(MOVING):
+    if in_part() and not st.session_state.get(MOVING):
         finish()
 
 

@@ -72,34 +72,36 @@ class Client:
             said.json_trigger_value = json.dumps([{"event": event, "value": value}])
         await self.socket.send(message.SerializeToString())
 
-    async def press(self, component: str, event: str, value: Any) -> float:
-        """Say something through a component of the page; seconds until the server has sent all of its answer.
+    async def press(self, component: str, event: str, value: Any, *, whole: bool = False) -> Visit:
+        """Say something through a component of the page, and follow what that draws.
+
+        Args:
+            component: its name; `event` and `value` are what its JavaScript sends.
+            whole: until nothing is under way any more; else until the first answer.
 
         Raises:
             KeyError: the page that was visited last has no such component.
-            TimeoutError: no answer within `GIVEN_UP_S`.
         """
         widget, fragment = self.components[component]
-        began, message = time.perf_counter(), ForwardMsg()
+        found = Visit(0.0, self.page)
+        began = time.perf_counter()
         await self.ask(fragment, (widget, event, value))
-        async with asyncio.timeout(GIVEN_UP_S):
-            while message.WhichOneof("type") != "script_finished":
-                message.ParseFromString(await self.socket.recv())
-                if message.WhichOneof("type") == "page_info_changed":
-                    self.query = message.page_info_changed.query_string
-        return time.perf_counter() - began
+        return await self._follow(found, began, whole=whole)
 
     async def visit(self, station: str, query: str, started: float) -> Visit:
         """Open a page and follow it until nothing is under way."""
         self.page, self.query, self.timers = station, query, {}
         began = time.perf_counter()
-        found = Visit(round(began - started, 2), station)
-        due: dict[str, float] = {}
-        running = True
         await self.ask()
+        return await self._follow(Visit(round(began - started, 2), station), began, whole=True)
+
+    async def _follow(self, found: Visit, began: float, *, whole: bool) -> Visit:
+        """Take what the server sends; redraw what wants to be redrawn, as its timers say."""
+        due = {name: began + interval for name, interval in self.timers.items()}
+        running = True
         try:
             async with asyncio.timeout(GIVEN_UP_S):
-                while running or self.timers:
+                while running or (whole and self.timers):
                     now = time.perf_counter()
                     wait = None if running else max(0.0, min(due.values()) - now)
                     try:

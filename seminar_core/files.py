@@ -15,7 +15,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -82,15 +82,16 @@ def append_line(path: Path, value: dict[str, Any]) -> None:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Read a JSON-lines file; a last line cut short by a crash is left out, a missing file is empty."""
-    if not path.is_file():
-        return []
+    """Read a JSON-lines file; a line cut short by a crash or a full disk is left out, a missing file is empty."""
+    return whole_lines(path.read_bytes()) if path.is_file() else []
+
+
+def whole_lines(text: bytes) -> list[dict[str, Any]]:
+    """Lines of JSON without those that were cut short."""
     rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
+    for line in text.splitlines():
+        with suppress(json.JSONDecodeError, UnicodeDecodeError):
             rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
     return rows
 
 

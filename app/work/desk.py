@@ -325,5 +325,5 @@ def remove_left_behind() -> None:
     ours = f"{NOTES}{platform.node()}-"
     for folder in Path(tempfile.gettempdir()).glob(f"{glob.escape(ours)}*-*"):
         server = folder.name.removeprefix(ours).partition("-")[0]
-        if server.isdecimal() and not psutil.pid_exists(int(server)):
+        if server.isdecimal() and len(server) < 10 and not psutil.pid_exists(int(server)):  # larger ones are not ours
             shutil.rmtree(folder, ignore_errors=True)

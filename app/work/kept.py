@@ -44,6 +44,7 @@ class Kept:
     ):
         self.also = also
         self.folder, self.most_on_disk, self.most_in_memory = folder, most_on_disk, most_in_memory
+        self._written = most_on_disk  # since files were counted last; the first that is written counts them
         self._memory: OrderedDict[str, tuple[Any, int]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -82,7 +83,10 @@ class Kept:
         try:
             write_json(path, held)
             size = path.stat().st_size
-            drop_oldest(self.folder, self.most_on_disk, "*.json")
+            self._written += size
+            if self._written > self.most_on_disk // 64:  # a look at every file: not each time one is written
+                self._written = 0
+                drop_oldest(self.folder, self.most_on_disk, "*.json")
         except OSError as error:  # a full or read-only disk: what was worked out is shown all the same
             log.warning("%s was not kept: %s", path, error)
             size = len(json.dumps(held))

@@ -2,7 +2,7 @@
 
 `answer` returns what is known or raises `Pending`, which `widgets.explained` draws with `panel` where the answer will
 stand. The first panel of a page watches for all of them. `page` brackets a whole run of a page: what it did not ask for
-again, its session no longer waits for.
+again, its session no longer waits for. `part` begins a fragment that is drawn alone.
 """
 
 from __future__ import annotations
@@ -184,6 +184,11 @@ def page() -> Iterator[None]:
     st.session_state[PARTS], st.session_state[ASKED], st.session_state[PATIENCE] = [], set(), QUICK_S
     yield
     desk().wait_only_for(session(), st.session_state[ASKED])
+
+
+def part() -> None:
+    """A fragment is drawn alone: the panel in it watches for itself, whatever was drawn there before."""
+    st.session_state[PARTS], st.session_state[PATIENCE] = [], QUICK_S
 
 
 def panel(pending: Pending) -> None:

@@ -267,8 +267,8 @@ def cancel(workspace: Workspace, job: str, *, wait: bool = True) -> dict[str, An
                 f"job {job} is {now['state']}; only a queued or running job can be cancelled",
                 hint="see `jobs list` for the live ones",
             )
-    if cancel_age_s(job_dir) is None:
-        (job_dir / "cancel").touch()
+        if cancel_age_s(job_dir) is None:
+            (job_dir / "cancel").touch()
     while wait and (now := enforce(job_dir))["state"] in LIVE:
         time.sleep(POLL_S)
     return now if wait else row(job_dir)

@@ -6,7 +6,6 @@ from the last checkpoint, so lines at or after the step it goes on with are supe
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from ..files import whole_lines
 
 CLOCK = ("step", "time_s")
 HARDWARE = ("examples_per_s", "memory_mb", "device_memory_mb")
@@ -46,7 +47,7 @@ class Curves:
             fresh = file.read()
         whole = fresh[: fresh.rfind(b"\n") + 1]
         self._offset += len(whole)
-        new = [json.loads(line) for line in whole.splitlines() if line.strip()]
+        new = whole_lines(whole)
         for line in new:
             if self.lines and line["step"] < self.lines[-1]["step"]:
                 self.lines = [kept for kept in self.lines if kept["step"] < line["step"]]

@@ -40,8 +40,8 @@ async def pressed(address: str) -> tuple[str, float]:
         for station in ("home", "retrieval"):
             await client.visit(station, "", time.perf_counter())
         said = {"what": "weights", "value": [0, 0, 1, 0], "gesture": "one", "done": True, "turn": 1}
-        taken = await client.press("seminar_answer", "asked", said)
-        return client.query, taken
+        pressed = await client.press("seminar_answer", "asked", said)
+        return client.query, pressed.drawn_s or 0.0
 
 
 def test_a_client_moves_a_weight_of_the_answer(tmp_path):

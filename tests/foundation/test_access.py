@@ -16,6 +16,7 @@ from seminar_core.data.importers.table import import_table
 from seminar_core.data.opening import known_datasets
 from seminar_core.data.versions import settle
 from seminar_core.errors import MissingFileError, NotAllowedError, ResourceError
+from seminar_core.files import read_lines
 from seminar_core.jobs import control, removal
 
 
@@ -102,6 +103,7 @@ def test_a_line_after_one_that_was_cut_short_stands_alone(workspace, source, as_
     import_table(workspace, source, "data")
     kept = (workspace.root / access.AUDIT).read_text().splitlines()
     assert kept[0] == '{"when": "2026-' and json.loads(kept[1])["action"] == "import"
+    assert [line["action"] for line in read_lines(workspace.root / access.AUDIT)] == ["import"]
 
 
 def test_more_jobs_or_processes_than_the_limit_are_refused_with_the_number(workspace, as_person, monkeypatch):

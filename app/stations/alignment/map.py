@@ -16,6 +16,7 @@ from app.stations.alignment import loaders as sources
 from app.stations.alignment import selection as alignment_selection
 from app.stations.alignment import twin as alignment_twin
 from app.stations.alignment.selections import keep_selection, read_selection
+from app.work import waiting
 from seminar_core.alignment.map_facts import worst_aligned
 from seminar_core.alignment.map_store import MapRequest
 from seminar_core.alignment.neighbours import point_neighbours
@@ -53,6 +54,8 @@ def fragment(*arguments: Any) -> None:
     """The part of the page that is redrawn alone; explains its own errors, for nothing around it hears them."""
     if st.session_state.pop(CHANGED, False):
         st.rerun()
+    if state.in_part():
+        waiting.part()
     with widgets.explained("alignment_map_part"):
         drawn(*arguments)
     state.finish_part()

@@ -43,7 +43,8 @@ def render() -> None:
 
 def chosen_run(name: str) -> str:
     """The ranker that the doors open: the chosen one, or the newest of the data set; empty where there is none."""
-    known = [row["run"] for row in loaders.runs(name) if row["kind"] == "ranker" and row["state"] == "done"]
+    rankers = [row for row in loaders.runs(name) if row["kind"] == "ranker" and row["state"] == "done"]
+    known = [row["run"] for row in rankers if not row.get("stale")]
     return state.get("run") if state.get("run") in known else loaders.newest_run(name, kinds=("ranker",))
 
 

@@ -31,11 +31,6 @@ MOST_WAITED_S = 600.0  # for the encoding that a run is opened after
 opened_once: set[tuple[str, ...]] = set()  # of these the page need not say that they are opened
 
 
-def contents(run_name: str) -> tuple[str, str]:
-    """What an answer of a run depends on besides the question: contents of the run and of its data set."""
-    return loaders.run_content(run_name), loaders.dataset_key(loaders.dataset_of(run_name))
-
-
 def _key(run_name: str) -> tuple[str, str, str]:
     """Arguments that a cache of this run begins with: root, name, last change."""
     return str(loaders.workspace().root), run_name, loaders.run_key(run_name)
@@ -45,6 +40,7 @@ def _key(run_name: str) -> tuple[str, str, str]:
 def _study(root: str, run_name: str, key: str) -> Study:
     from seminar_core.search.study import open_study
 
+    _trace.clear()  # a typed query is a row of the study that was asked, and means another in one opened anew
     return open_study(Workspace(Path(root)), run_name)
 
 
@@ -67,7 +63,7 @@ def study(run_name: str) -> Study:
 
 def run_facts(run_name: str) -> dict[str, Any]:
     """Heads, K and channel weights of a run, as `Study.facts` says them. Raises as `study`."""
-    return waiting.remembered("run_facts", contents(run_name), lambda: study(run_name).facts())
+    return waiting.remembered("run_facts", (loaders.run_content(run_name),), lambda: study(run_name).facts())
 
 
 # a trace over 100,000 events holds about 1 MB, and a slider that moves asks for many
@@ -100,13 +96,13 @@ def _answered(root: str, run_name: str, key: str, asked: str, _question: Questio
         found = vars(work())
         return {name: found[name] for name in ("said", "near", "span", "keep")}
 
-    return Answered(_question, **waiting.remembered("answered", (*contents(run_name), asked), fields))
+    return Answered(_question, **waiting.remembered("answered", (loaders.run_content(run_name), asked), fields))
 
 
 def answered(run_name: str, question: Question) -> Answered:
     """Exact beside approximate for one question, as the command `retrieve` answers it.
 
-    What a page opens with is read from disk where it was kept; a setting that was moved is answered anew.
+    What a page opens with (`opens_a_page`) is read from disk where it was kept; all else is answered anew.
     """
     return _answered(*_key(run_name), repr(question), question)
 
@@ -128,7 +124,7 @@ def _explanation(root: str, run_name: str, key: str, asked: str, event: str, _qu
 
     if not opens_a_page(_question):
         return work()
-    return dict(waiting.remembered("explanation", (*contents(run_name), asked, event), work))
+    return dict(waiting.remembered("explanation", (loaders.run_content(run_name), asked, event), work))
 
 
 def explanation(run_name: str, question: Question, event: str) -> dict[str, Any]:

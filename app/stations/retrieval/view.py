@@ -13,6 +13,7 @@ import streamlit as st
 from app import background, command_palette, loaders, state, widgets
 from app.stations.retrieval import answer, beside, controls, evidence, figures
 from app.stations.retrieval import loaders as sources
+from app.work import waiting
 from app.work.waiting import Pending
 from seminar_core.errors import SeminarError
 from seminar_core.search.answer import Answered
@@ -67,6 +68,8 @@ def what_if(name: str, run: str, question: Question, around: tuple[object, ...])
     """Settings and answer, drawn again alone when one of `INSIDE` changes; another choice draws the whole page."""
     if state.apart_from(INSIDE) != around:
         st.rerun()
+    if state.in_part():
+        waiting.part()
     with widgets.explained("retrieval_part"):
         with st.container():
             asked = controls.what_if(run, question)
