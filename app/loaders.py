@@ -273,18 +273,18 @@ def encoding_of(run_name: str) -> tuple[Heavy, Callable[[], bool]]:
     """The encoding of the data set that a run was trained on, as the run needs it; and what says whether it is there.
 
     Raises:
-        UnknownRunError: the workspace does not hold the run.
+        UnknownRunError, UnknownDatasetError: the workspace does not hold the run, or its data set.
     """
     from seminar_core.training.run_files import existing_run, read_card
 
     card = read_card(existing_run(workspace(), run_name))
     given = {kind: str(card.encodings[kind]) for kind in ("text", "image") if kind in card.encodings}
-    opened = dataset(card.dataset) if card.dataset in dataset_names() else None
+    opened = dataset(card.dataset)
 
     def is_there() -> bool:
         from seminar_core.encoders import is_encoded
 
-        return opened is None or is_encoded(opened, **given)
+        return is_encoded(opened, **given)
 
     return _encode(card.dataset, **given), is_there
 

@@ -50,13 +50,13 @@ def says_the_same(one, other) -> bool:
 
 
 def near(one, other) -> bool:
-    """Equal in kind, in most of its parts, and in numbers to a hundredth."""
+    """Equal in kind, in most of its parts, and in numbers to a hundredth of them."""
     if isinstance(one, dict):
         parts = one.keys() & other.keys()
         return len(parts) >= 0.95 * len(one.keys() | other.keys()) and all(near(one[n], other[n]) for n in parts)
     if isinstance(one, list):
         return len(one) == len(other) and all(map(near, one, other))
-    return one == pytest.approx(other, rel=0.01, abs=0.01) if isinstance(one, float) else one == other
+    return one == pytest.approx(other, rel=0.01, abs=0.002) if isinstance(one, float) else one == other
 
 
 def same(one, other) -> bool:
