@@ -9,10 +9,9 @@ import pandas as pd
 import streamlit as st
 
 from app import limits, loaders, state, widgets
-from app.stations.training import figures, notes
+from app.stations.training import about, figures, notes
 from seminar_core.errors import ExistsError
 from seminar_core.jobs import control as jobs
-from seminar_core.jobs import removal
 from seminar_core.jobs.state import LIVE
 from seminar_core.training.curves import Curves, thinned
 
@@ -50,7 +49,7 @@ def render() -> None:
         with widgets.explained("compare"):
             beside_each_other(chosen)
     for name in chosen:
-        about(name, written[name])
+        about.about(name, written[name])
 
 
 def overlaid(chosen: list[str]) -> None:
@@ -186,33 +185,3 @@ def metrics(rows: list[dict[str, Any]]) -> None:
         says=f"Paired by target against {rows[0]['run']}: {said or 'nothing to subtract'}. "
         "An interval that contains zero shows no difference.",
     )
-
-
-def about(name: str, note: notes.Note) -> None:
-    """Words on a run; putting it away; deleting it with a question."""
-    workspace = loaders.workspace()
-    with st.expander(f"{widgets.plain(name)}: name, note, delete", key=f"about_{name}"), widgets.explained(name):
-        shown = st.text_input("Name to show", note.name, key=f"name_{name}", max_chars=notes.LONGEST_NAME)
-        text = st.text_area("Note", note.text, key=f"note_{name}", max_chars=notes.LONGEST_NOTE)
-        tags = st.multiselect(
-            "Tags", sorted(note.tags), default=sorted(note.tags), accept_new_options=True, key=f"tags_{name}"
-        )
-        archived = st.toggle("Archived: not offered in lists", note.archived, key=f"archived_{name}")
-        fresh = notes.Note(text, tuple(sorted(tags)), archived, shown.strip())
-        if fresh != notes.Note(note.text, tuple(sorted(note.tags)), note.archived, note.name):
-            notes.write_note(workspace, name, fresh)
-            st.caption("Saved.")
-        with st.popover("Prune old checkpoints", icon=":material/cleaning_services:", key=f"prune_{name}"):
-            st.write("First, best and last stay; the map of this run loses the frames between them.")
-            if st.button("Yes, prune them", key=f"prune_yes_{name}"):
-                pruned = len(removal.old_checkpoints(workspace, name))
-                removal.delete(workspace, "checkpoints", name)
-                st.caption(f"{pruned} checkpoints were deleted.")
-        with st.popover("Delete this run", icon=":material/delete:", key=f"delete_{name}"):
-            depending = removal.dependents(workspace, "run", name)
-            listed = "; ".join(f"{what} {', '.join(names)}" for what, names in depending.items())
-            st.write(f"Depends on it: {widgets.plain(listed) or 'nothing'}. Its checkpoints are deleted for good.")
-            if st.button("Yes, delete it", key=f"delete_yes_{name}"):
-                removal.delete(workspace, "run", name)
-                state.put(runs=tuple(other for other in state.get("runs") if other != name))
-                st.rerun()

@@ -5,7 +5,9 @@ Training. `runs/<run>/note.json`, apart from the run's own files: a word about a
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from threading import Lock
+from typing import Any
 
 from seminar_core.access import refuse_viewer
 from seminar_core.errors import ConfigError, MissingFileError
@@ -16,6 +18,7 @@ from seminar_core.workspace import Workspace
 LONGEST_NOTE = 4000
 LONGEST_TAG = 40
 LONGEST_NAME = 80
+_changing = Lock()
 
 
 @dataclass(frozen=True)
@@ -62,3 +65,19 @@ def write_note(workspace: Workspace, run: str, note: Note) -> None:
     refuse_viewer("a note on run", run)
     existing_run(workspace, run)
     write_json(workspace.measured_dir(run) / "note.json", asdict(note))
+
+
+def change_note(workspace: Workspace, run: str, **fields: Any) -> bool:
+    """Replace these fields of the note on `run` and leave the others as they are by now; False where nothing changes.
+
+    Raises:
+        ConfigError: a field is too long.
+        UnknownRunError: there is no such run.
+        NotAllowedError: the person of the moment is no operator.
+    """
+    with _changing:  # sessions of one server take turns: none writes over a field that another has just changed
+        old = read_note(workspace, run)
+        new = replace(old, **fields)
+        if new != old:
+            write_note(workspace, run, new)
+        return new != old
