@@ -169,14 +169,15 @@ def chart(
 
 def picture_format(name: str) -> None:
     """What the camera button of figure `name` saves."""
+    key = f"picture_{name}"
+    st.session_state[key] = state.get("picture")  # also after Undo, or a choice at another figure
     st.segmented_control(
         "Picture format of the camera button",
         ("png", "svg"),
         required=True,
         format_func=str.upper,
-        key=f"picture_{name}",
-        default=state.get("picture"),
-        on_change=lambda: state.put(picture=st.session_state[f"picture_{name}"] or "png"),
+        key=key,
+        on_change=lambda: state.put(picture=st.session_state[key] or "png"),
     )
 
 

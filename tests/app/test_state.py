@@ -110,3 +110,31 @@ def test_the_way_back_takes_the_choice_back_at_once_unless_a_run_was_interrupted
     at.query_params["k"] = "20"
     at.run()
     assert at.slider[0].value == (30 if interrupted else 20)
+
+
+@pytest.mark.parametrize("left", ["png", "svg"])
+def test_the_picture_format_follows_undo_and_a_choice_at_another_figure(left):
+    def script() -> None:
+        import streamlit as st
+
+        from app import state, widgets
+
+        state.begin()
+        st.button("Undo", key="undo_it", on_click=state.undo)
+        widgets.picture_format("one")
+        widgets.picture_format("two")
+        state.finish()
+
+    test = AppTest.from_function(script)
+    test.query_params["picture"] = left
+    test.run()
+    chosen = "svg" if left == "png" else "png"
+
+    def shown() -> list[str]:
+        return [test.session_state[f"picture_{name}"] for name in ("one", "two")]
+
+    assert shown() == [left, left]
+    test.button_group(key="picture_two").set_value(chosen).run()
+    assert shown() == [chosen, chosen]
+    test.button(key="undo_it").click().run()
+    assert shown() == [left, left]
