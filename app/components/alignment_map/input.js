@@ -120,6 +120,7 @@ Object.assign(AlignmentMap.prototype, {
   },
 
   key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return; // the browser's own: zoom, print, back
     const { view } = this, step = 60 / view.scale, pane = this.hoverPane ?? view.panes[0];
     const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, step], ArrowDown: [0, -step] };
     if (moves[event.key]) { view.x += moves[event.key][0]; view.y += moves[event.key][1]; }

@@ -71,6 +71,7 @@ Object.assign(Lanes.prototype, {
   choose(i) { if (i >= 0) this.asking.ask("event", String(this.arrays.event[i])); },
 
   key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return; // the browser's own: zoom, print, back
     const n = this.xs?.length ?? 0, steps = { ArrowLeft: -1, ArrowRight: 1, Home: -n, End: n };
     if (event.key in steps && n) {
       const from = this.cursor, to = Math.min(Math.max(from < 0 ? (steps[event.key] < 0 ? n - 1 : 0) : from + steps[event.key], 0), n - 1);
