@@ -31,3 +31,29 @@ function cardNode(card, choose) {
   node.append(words);
   return node;
 }
+
+// What stands for the same thing before and after nodes are replaced; of equal ones the second is marked `'`, and so on.
+function marked(parent, selector) {
+  const found = new Map();
+  for (const node of parent.querySelectorAll(selector)) {
+    let mark = `${node.classList[0]} ${node.dataset.id ?? node.dataset.of ?? node.textContent}`;
+    while (found.has(mark)) mark += "'";
+    found.set(mark, node);
+  }
+  return found;
+}
+
+// Focus and swept rows are where they were after `replace`; where the focused node has gone, the one in its place has it.
+function keepingPlace(parent, replace) {
+  const can = "button, [tabindex]", focused = parent.getRootNode().activeElement;
+  const before = parent.contains(focused) ? [...marked(parent, can)] : [], at = before.findIndex(([, node]) => node === focused);
+  const swept = [...marked(parent, ".row")].filter(([, row]) => row.scrollLeft).map(([name, row]) => [name, row.scrollLeft]);
+  replace();
+  if (at >= 0) {
+    const now = marked(parent, can), nodes = [...now.values()];
+    (now.get(before[at][0]) ?? nodes[Math.min(at, nodes.length - 1)])?.focus({ preventScroll: true });
+  }
+  if (!swept.length) return;
+  const rows = marked(parent, ".row");
+  for (const [name, left] of swept) if (rows.has(name)) rows.get(name).scrollLeft = left;
+}

@@ -105,6 +105,7 @@ export default function(component) {
       section.append(head);
     }
     const row = el("div", "row");
+    row.dataset.of = group.id ?? group.heading ?? "";
     if (data.strip && !group.cards.some((card) => card.id !== undefined)) {
       row.tabIndex = 0;  // nothing in it takes the focus: it is swept with the arrow keys itself
       row.setAttribute("role", "group");
@@ -114,8 +115,10 @@ export default function(component) {
     section.append(row);
     root.append(section);
   }
-  parentElement.querySelectorAll(".groups").forEach((old) => old.remove());
-  parentElement.append(root);
+  keepingPlace(parentElement, () => {
+    parentElement.querySelectorAll(".groups").forEach((old) => old.remove());
+    parentElement.append(root);
+  });
 }
 """
 

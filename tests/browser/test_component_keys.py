@@ -1,4 +1,4 @@
-"""The keyboard in components alone, without a server: the browser's own keys stay the browser's."""
+"""The keyboard in components alone, without a server: the browser's own keys, and the focus over newer data."""
 
 from __future__ import annotations
 
@@ -34,6 +34,9 @@ LOAD = """async ([html, css, script]) => {
     setTriggerValue: (...value) => told.push(value), setStateValue: (...value) => told.push(value),
   });
 }"""
+FOCUSED = (
+    "(() => { const a = shadow.activeElement; return a && `${a.classList[0]} ${a.dataset.id ?? a.textContent}`; })()"
+)
 BROWSERS_OWN = [
     *[{"key": key, "ctrlKey": True} for key in ("+", "-", "0", "p", "s", "l")],
     {"key": "ArrowLeft", "altKey": True},
@@ -131,3 +134,59 @@ def test_the_lanes_leave_the_browsers_own_keys_to_the_browser(the_answer):
     assert the_answer.evaluate(PREVENTED, BROWSERS_OWN) == [] and the_answer.evaluate("told") == []
     plain = [{"key": "ArrowRight"}, {"key": "ArrowRight", "shiftKey": True}]
     assert the_answer.evaluate(PREVENTED, plain) == plain
+
+
+def test_the_focus_stays_on_a_card_and_on_show_more_over_newer_answers(the_answer):
+    show = "(data) => show(data)"
+    the_answer.evaluate(show, answered(1, [1, 2, 3, 4]))
+    the_answer.evaluate("shadow.querySelector('.card[data-id=\"3\"]').focus()")
+    the_answer.evaluate(show, answered(2, [2, 3, 4, 5], lost=2))  # in another group by now, and a new node
+    assert the_answer.evaluate(FOCUSED) == "card 3"
+    assert "answer 2" in the_answer.evaluate("shadow.activeElement.textContent")
+    the_answer.evaluate("shadow.querySelector('.more').focus()")
+    the_answer.evaluate(show, answered(3, [2, 3, 4, 5, 6, 7]))
+    assert the_answer.evaluate(FOCUSED) == "more Show more"
+    the_answer.evaluate(show, answered(4, [2, 3, 4, 5, 6, 7, 8, 9], more=False))
+    assert the_answer.evaluate(FOCUSED) == "card 8"  # the first of those that it brought
+    the_answer.evaluate("shadow.activeElement.blur()")
+    the_answer.evaluate(show, answered(5, [2, 3]))
+    assert the_answer.evaluate(FOCUSED) is None
+
+
+def test_the_lanes_stay_on_their_event_over_newer_answers(the_answer):
+    show = "(data) => show(data)"
+    the_answer.evaluate(show, answered(1, [1, 2, 3, 4]))
+    the_answer.evaluate("shadow.querySelector('.stage').focus()")
+    for _ in range(3):
+        the_answer.keyboard.press("ArrowRight")
+    tip = "shadow.querySelector('.tip:not([hidden]) b')?.textContent ?? ''"
+    assert the_answer.evaluate(tip) == "event 3"
+    the_answer.evaluate(show, answered(2, [2, 3, 4, 5]))
+    assert the_answer.evaluate(tip) == "event 3"
+    the_answer.keyboard.press("ArrowRight")
+    assert the_answer.evaluate(tip) == "event 4"
+    the_answer.evaluate(show, answered(3, [5, 6]))
+    assert the_answer.evaluate(tip) == ""
+
+
+def test_cards_keep_their_focus_and_strips_stay_swept_when_data_change(load):
+    page = load("", cards.CSS, [*read(cards.SCRIPT), cards.JS])
+
+    def show(first: int, line: str) -> None:
+        groups = [
+            {"id": f"g{g}", "heading": f"session {g}", "cards": [
+                {"id": f"{g}-{n}", "title": f"{g}-{n}", "lines": [line]} for n in range(30)]}
+            for g in range(first, 4)
+        ]  # fmt: skip
+        page.evaluate("(data) => show(data)", {"groups": groups, "strip": True, "width": "13rem"})
+
+    show(1, "old")
+    page.evaluate("shadow.querySelector('[data-of=g2]').scrollLeft = 700")
+    page.evaluate("shadow.querySelector('.card[data-id=\"2-9\"]').focus({ preventScroll: true })")
+    show(0, "new")  # one more before it
+    assert page.evaluate(FOCUSED) == "card 2-9" and "new" in page.evaluate("shadow.activeElement.textContent")
+    rows = "[...shadow.querySelectorAll('.row')].map((row) => row.scrollLeft)"
+    assert page.evaluate(rows) == [0, 0, 700, 0]
+    page.evaluate("shadow.querySelector('.open[data-id=g3]').focus()")
+    show(1, "newer")
+    assert page.evaluate(FOCUSED) == "open g3" and page.evaluate(rows) == [0, 700, 0]

@@ -59,6 +59,7 @@ class Lanes {
   }
 
   show(lanes, arrays, head) {
+    const under = this.cursor < 0 ? undefined : this.arrays.event[this.cursor];
     Object.assign(this, { lanes, arrays, head });
     this.stage.setAttribute("aria-label", `${lanes.alt} Arrow keys step through the events, Enter chooses one; with Shift ` +
       "they mark a period, which Enter leaves out. The table below says the same.");
@@ -81,7 +82,7 @@ class Lanes {
     picture.setAttribute("aria-label", picture.title);
     picture.onclick = () => this.save();
     this.legend.append(picture);
-    this.cursor = -1;
+    this.cursor = under === undefined ? -1 : arrays.event.indexOf(under);
     this.marked = null;
     this.draw();
   }

@@ -1,5 +1,5 @@
-// The kept events as cards: the differences first, then what both kept. A card that has not changed keeps its node, and
-// a picture that has come once is kept by the window.
+// The kept events as cards: the differences first, then what both kept. A card that has not changed keeps its node,
+// focus stays on what has it, and a picture that has come once is kept by the window.
 
 class Lists {
   constructor(asking) {
@@ -32,7 +32,7 @@ class Lists {
       more.onclick = () => this.asking.ask("more", true);
       parts.push(more);
     }
-    this.root.replaceChildren(...parts);
+    keepingPlace(this.root, () => this.root.replaceChildren(...parts));
     if (missing.size) this.asking.ask("pictures", [...missing]);
   }
 }
