@@ -161,6 +161,7 @@ Object.assign(AlignmentMap.prototype, {
 });
 
 const living = new WeakMap();
+const told = new WeakSet(); // parents whose server knows that there is no WebGL2: a map that is tried again says so again
 
 export default function (component) {
   const { data, parentElement, setTriggerValue, setStateValue } = component;
@@ -174,7 +175,7 @@ export default function (component) {
       map = new AlignmentMap(root, hub);
     } catch (error) {
       root.textContent = "This browser offers no WebGL2; the page draws the map with Plotly instead.";
-      if (hub.told !== true) { hub.told = true; setStateValue("webgl2", false); }
+      if (!told.has(parentElement)) { told.add(parentElement); setStateValue("webgl2", false); }
       return;
     }
     living.set(root, map);
