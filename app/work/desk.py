@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import glob
 import json
+import logging
 import os
 import platform
 import shutil
@@ -29,7 +30,9 @@ import psutil
 from seminar_core.errors import Cancelled, ChildDiedError, RelayedError, ResourceError, SeminarError
 
 from .kept import Kept
-from .process import Task, begin, work
+from .process import Task, begin, in_words, work
+
+log = logging.getLogger(__name__)
 
 LINGER_S = 3.0  # a page that is loaded again goes and comes back
 POLL_S = 0.1
@@ -40,6 +43,8 @@ MOST_OF_ONE = 16
 DEATHS = 2
 NOTES = "seminar-desk-"
 """Beginning of the temporary folder of a desk's notes; machine and process id of its server follow."""
+UNFORESEEN = (OSError, RuntimeError, MemoryError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""What a machine refuses, or a mistake of the program raises: told to who waits, and written to the server's log."""
 
 
 @dataclass(eq=False)
@@ -101,7 +106,7 @@ class Desk:
         self._tickets: dict[str, Ticket] = {}
         self._failed: dict[str, Ticket] = {}
         self._pools: dict[int, Any] = {}
-        self._threads: list[threading.Thread] = []
+        self._threads: dict[int, threading.Thread] = {}
         self._closed = False
         remove_left_behind()
         self._folder = Path(tempfile.mkdtemp(prefix=f"{NOTES}{platform.node()}-{os.getpid()}-"))
@@ -139,7 +144,10 @@ class Desk:
                 self._changed.notify_all()
                 return ticket
             if not ticket.ended.is_set():
-                self._end(ticket, *_finished(work(task, arguments, str(ticket.note))))
+                try:
+                    self._end(ticket, *_finished(work(task, arguments, str(ticket.note))))
+                except UNFORESEEN as error:
+                    self._end(ticket, error=_unanswered(ticket, error))
             return ticket
 
     def _refuse_a_crowd(self, asker: str) -> None:
@@ -197,18 +205,18 @@ class Desk:
         with self._lock:
             self._closed = True
             self._changed.notify_all()
-            pools = list(self._pools.values())
-        for pool in pools:
-            pool.shutdown(wait=True, kill_workers=True)
+            pools = list(self._pools)
+        for at in pools:
+            self._drop(at)
         shutil.rmtree(self._folder, ignore_errors=True)
         atexit.unregister(self.close)
 
     def _open(self) -> None:
-        """Start what answers, at the first question."""
-        for at in range(len(self._threads), self.processes):
-            thread = threading.Thread(target=self._serve, args=(at,), name=f"desk-{at}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        """Start what answers, at the first question; again where it ended."""
+        for at in range(self.processes):
+            if at not in self._threads or not self._threads[at].is_alive():
+                self._threads[at] = threading.Thread(target=self._serve, args=(at,), name=f"desk-{at}", daemon=True)
+                self._threads[at].start()
 
     def _next(self, at: int) -> Ticket | None:
         """The first question that somebody waits for and process `at` may do; None when the desk is closed."""
@@ -237,38 +245,57 @@ class Desk:
             return now - ticket.left_s >= LINGER_S
 
     def _serve(self, at: int) -> None:
-        """Answer questions with process `at`, one after the other."""
+        """Answer questions with process `at`, one after the other; no error of one keeps the next from its answer."""
         from loky.process_executor import ShutdownExecutorError
 
         while (ticket := self._next(at)) is not None:
             try:
-                future = self._submit(at, ticket)
+                self._answer(at, ticket)
             except ShutdownExecutorError:  # the server ends
                 self._end(ticket, error=_stopped(ticket))
                 return
-            while not wait([future], POLL_S).done and not self._unwanted(ticket):
-                pass
-            if not future.done():
-                self._pools.pop(at).shutdown(wait=True, kill_workers=True)
-                self._end(ticket, error=_stopped(ticket))
-                continue
-            error = future.exception()
-            if isinstance(error, BrokenProcessPool):
-                self._pools.pop(at).shutdown(wait=True, kill_workers=True)
-                self._died(ticket)
-            elif error is not None:
-                self._end(ticket, error=error)
-            else:
-                self._end(ticket, *_finished(future.result()))
+            except UNFORESEEN as error:  # no process could be started, or the answer cannot be kept
+                self._drop(at)
+                self._end(ticket, error=_unanswered(ticket, error))
+
+    def _answer(self, at: int, ticket: Ticket) -> None:
+        """Have one question answered by process `at`, unless nobody waits for it any more or the process dies."""
+        future = self._submit(at, ticket)
+        while not wait([future], POLL_S).done and not self._unwanted(ticket):
+            pass
+        if self._closed or not future.done():
+            self._drop(at)
+            self._end(ticket, error=_stopped(ticket))
+            return
+        error = future.exception()
+        if isinstance(error, BrokenProcessPool):
+            self._drop(at)
+            self._died(ticket)
+        elif error is not None:
+            self._end(ticket, error=_unanswered(ticket, error))
+        else:
+            self._end(ticket, *_finished(future.result()))
+
+    def _drop(self, at: int) -> None:
+        """End process `at`; the next question starts another."""
+        pool = self._pools.pop(at, None)
+        try:
+            if pool is not None:
+                pool.shutdown(wait=True, kill_workers=True)
+        except UNFORESEEN:
+            log.exception("process %s of the desk did not end in order", at)
 
     def _submit(self, at: int, ticket: Ticket) -> Future[Any]:
         """Hand a question to process `at`, which is started where there is none or it died with nothing to do."""
         from loky import ProcessPoolExecutor
+        from loky.process_executor import ShutdownExecutorError
 
         def pool() -> Any:
             return ProcessPoolExecutor(1, timeout=IDLE_S, initializer=begin, initargs=(os.getpid(),))
 
         with self._lock:
+            if self._closed:
+                raise ShutdownExecutorError("the desk is closed")
             self._pools.setdefault(at, None)
             if self._pools[at] is None:
                 self._pools[at] = pool()
@@ -295,7 +322,7 @@ class Desk:
             self._changed.notify_all()
 
     def _end(self, ticket: Ticket, answer: Any = None, error: BaseException | None = None) -> None:
-        """Keep how a question ended, and let go of it."""
+        """Keep how a question ended, and let go of it. With an error nothing is raised."""
         ticket.answer = self.kept.put(ticket.key, answer) if ticket.keep and error is None else answer
         with self._lock:
             ticket.error, ticket.ended_s = error, time.monotonic()
@@ -304,7 +331,8 @@ class Desk:
                 self._failed[ticket.key] = ticket
                 while len(self._failed) > MOST_WAITING:
                     del self._failed[next(iter(self._failed))]
-            ticket.note.unlink(missing_ok=True)
+            with suppress(OSError):
+                ticket.note.unlink(missing_ok=True)
             ticket.ended.set()
 
 
@@ -314,6 +342,15 @@ def _finished(said: tuple[Any, dict[str, str] | None]) -> tuple[Any, SeminarErro
     if wrong is None:
         return answer, None
     return None, RelayedError(**wrong)
+
+
+def _unanswered(ticket: Ticket, error: BaseException) -> ChildDiedError:
+    """An unforeseen error as pages explain it; its traceback goes to the server's log."""
+    log.error("“%s” could not be answered", ticket.what, exc_info=error)
+    return ChildDiedError(
+        f"“{ticket.what}” could not be answered: {in_words(error)}",
+        hint="free memory on the server if it ran out, and ask again; the server's log says more",
+    )
 
 
 def _stopped(ticket: Ticket) -> Cancelled:

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,10 @@ def begin(server: int) -> None:
 
 
 class Note:
-    """How far a task is, in a small file that the server reads when somebody looks."""
+    """How far a task is, in a small file that the server reads when somebody looks.
+
+    A task goes on where it cannot be written: /tmp was swept, the disk is full.
+    """
 
     def __init__(self, path: Path):
         self.path, self._written_s = path, 0.0
@@ -43,8 +47,10 @@ class Note:
             return
         self._written_s = now
         partial = self.path.with_suffix(".partial")
-        partial.write_text(json.dumps([done, total, message]), encoding="utf-8")
-        os.replace(partial, self.path)
+        with suppress(OSError):
+            self.path.parent.mkdir(mode=0o700, exist_ok=True)
+            partial.write_text(json.dumps([done, total, message]), encoding="utf-8")
+            os.replace(partial, self.path)
 
 
 def work(task: Task, arguments: tuple[Any, ...], note: str) -> tuple[Any, dict[str, str] | None]:
@@ -53,3 +59,8 @@ def work(task: Task, arguments: tuple[Any, ...], note: str) -> tuple[Any, dict[s
         return task(*arguments, progress=Note(Path(note))), None
     except SeminarError as error:
         return None, error.as_dict()
+
+
+def in_words(error: BaseException) -> str:
+    """An error's kind and its first line."""
+    return ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])

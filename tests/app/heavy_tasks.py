@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -44,3 +45,20 @@ def refuses(folder: str, *, progress: Any) -> None:
 def breaks(*, progress: Any) -> None:
     """Has a mistake in it."""
     raise ZeroDivisionError("a mistake of the program")
+
+
+def unwritable(*, progress: Any) -> dict[str, Any]:
+    """Answers with what JSON does not know."""
+    return {"answer": object()}
+
+
+def notes_swept(folder: str, *, progress: Any) -> int:
+    """Loses the folder of its progress while it works, as a tidied /tmp does; says how many notes it wrote after."""
+    _begun(folder)
+    shutil.rmtree(progress.path.parent)
+    progress(1, 2, "after the first sweep")
+    written = progress.path.is_file()
+    shutil.rmtree(progress.path.parent)
+    progress.path.parent.write_text("a file stands where the folder was")
+    progress(2, 2, "after the second")
+    return int(written)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import subprocess
@@ -14,11 +15,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from loky import ProcessPoolExecutor
 
 from app.work import desk as desk_module
 from app.work.desk import MOST_OF_ONE, Desk
 from app.work.kept import Kept, drop_oldest
-from seminar_core.errors import ResourceError
+from seminar_core.errors import ChildDiedError, ResourceError
 from tests.app import heavy_tasks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -147,7 +149,67 @@ def test_what_was_wrong_is_said_in_the_cores_words_and_asked_again_on_request(sh
     ask()
     assert len(list(begun.iterdir())) == 2
     broken = shared.ask("broken", "a mistake", heavy_tasks.breaks, asker="a")
-    assert broken.ended.wait(30) and isinstance(broken.error, ZeroDivisionError)
+    assert broken.ended.wait(30) and isinstance(broken.error, ChildDiedError)
+    assert broken.error.message == "“a mistake” could not be answered: ZeroDivisionError: a mistake of the program"
+
+
+def test_where_no_process_can_be_started_the_question_says_so_and_the_next_is_answered(
+    tmp_path: Path, begun: Path, monkeypatch: pytest.MonkeyPatch
+):
+    starts, refused = ProcessPoolExecutor._adjust_process_count, []
+
+    def refuse_once(pool: ProcessPoolExecutor) -> None:
+        if not refused:
+            refused.append(1)
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+        starts(pool)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "_adjust_process_count", refuse_once)
+    desk = Desk(Kept(tmp_path / "answers"), processes=1)
+    try:
+        first = desk.ask("first", "a map", heavy_tasks.slow, str(begun), 0.0, asker="a")
+        assert first.ended.wait(30) and isinstance(first.error, ChildDiedError), "pages offer to ask again"
+        assert "“a map” could not be answered: OSError: [Errno 12] Cannot allocate memory" in str(first.error)
+        second = desk.ask("second", "the next", heavy_tasks.slow, str(begun), 0.0, asker="a")
+        assert second.ended.wait(60) and second.error is None and desk.live() == []
+    finally:
+        desk.close()
+
+
+def test_an_answer_that_cannot_be_kept_ends_its_question(shared: Desk, begun: Path):
+    wrong = shared.ask("unwritable", "a card", heavy_tasks.unwritable, asker="a")
+    assert wrong.ended.wait(30) and "“a card” could not be answered: " in str(wrong.error)
+    after = shared.ask("kept", "the next", heavy_tasks.slow, str(begun), 0.0, asker="a")
+    assert after.ended.wait(30) and after.error is None
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_desk_goes_on_after_a_thread_of_it_ended(tmp_path: Path, begun: Path):
+    def here(asker: str) -> bool:
+        if asker == "a" and not ended:
+            ended.append(1)
+            raise RuntimeError("the server is being closed")
+        return True
+
+    ended: list[int] = []
+    desk = Desk(Kept(tmp_path / "answers"), processes=1, here=here)
+    try:
+        desk.ask("first", "first", heavy_tasks.slow, str(begun), 0.0, asker="a")
+        until(lambda: not desk._threads[0].is_alive())
+        second = desk.ask("second", "second", heavy_tasks.slow, str(begun), 0.0, asker="b")
+        assert second.ended.wait(60) and second.error is None
+    finally:
+        desk.close()
+
+
+def test_a_question_whose_notes_were_swept_away_is_answered(tmp_path: Path, begun: Path):
+    desk = Desk(Kept(tmp_path / "answers"), processes=1)
+    try:
+        ticket = desk.ask("swept", "swept", heavy_tasks.notes_swept, str(begun), asker="a")
+        assert ticket.ended.wait(60) and ticket.error is None and ticket.answer == 1
+    finally:
+        desk.close()
+        desk._folder.unlink()
 
 
 def test_one_session_cannot_fill_the_queue(shared: Desk, begun: Path):
@@ -167,6 +229,8 @@ def test_without_processes_the_asker_works_itself_and_once(tmp_path: Path, begun
     desk = Desk(Kept(tmp_path / "answers"), processes=0)
     ticket = desk.ask("here", "here", heavy_tasks.slow, str(begun), 0.0)
     assert ticket.ended.is_set() and ticket.answer == {"process": os.getpid()}
+    broken = desk.ask("broken", "a mistake", heavy_tasks.breaks)
+    assert "“a mistake” could not be answered: ZeroDivisionError" in str(broken.error) and desk.live() == []
     desk.close()
 
 
