@@ -58,9 +58,7 @@ def found(text: str, stations: dict[str, str]) -> list[Found]:
         if asked in row["run"].casefold() and row["dataset"]
     ][:EACH]
     answers += [
-        Found("Data set", one, "data", {"dataset": one, "run": "", "person": "", "item": ""})
-        for one in loaders.dataset_names()
-        if asked in one.casefold()
+        Found("Data set", one, "data", {"dataset": one}) for one in loaders.dataset_names() if asked in one.casefold()
     ][:EACH]
     people = [row["person"] for row in loaders.people(name, "", "length") if asked in str(row["person"]).casefold()]
     people.sort(key=lambda person: (len(person), person))

@@ -308,6 +308,11 @@ def get(name: str) -> Any:
     return st.session_state[CHOICES][name]
 
 
+def assume(**choices: Any) -> None:
+    """Settle what the user left open while a page is drawn: no step to take back, no entry of the browser's history."""
+    st.session_state[CHOICES] = {**st.session_state[CHOICES], **choices}
+
+
 def put(**changes: Any) -> None:
     """Change choices (from a callback or before the widgets that show them are drawn) and remember the old for undo.
 
@@ -320,6 +325,8 @@ def put(**changes: Any) -> None:
 def put_moving(changes: dict[str, Any], *, gesture: str = "", done: bool = True) -> None:
     """`put` while something moves: changes that follow each other with one gesture's name are one step to take back.
 
+    With another data set, what was chosen within the one before (`OF_ONE_DATASET`) is let go.
+
     Args:
         changes: choices by name.
         gesture: empty = a step of its own.
@@ -329,6 +336,8 @@ def put_moving(changes: dict[str, Any], *, gesture: str = "", done: bool = True)
     unknown = [name for name in changes if name not in PARAMETERS]
     if unknown:
         raise KeyError(f"not in PARAMETERS: {unknown}")
+    if changes.get("dataset", choices["dataset"]) != choices["dataset"]:
+        changes = {**{name: PARAMETERS[name].default for name in OF_ONE_DATASET}, **changes}
     changes = {n: tuple(v) if isinstance(v, list) else v for n, v in changes.items()}
     st.session_state[MOVING] = not done
     if any(choices[name] != value for name, value in changes.items()):
@@ -341,6 +350,13 @@ def put_moving(changes: dict[str, Any], *, gesture: str = "", done: bool = True)
 
 # What belongs to one life: positions and times in it say nothing about another.
 OF_ONE_LIFE = ("at", "event", "from_s", "to_s", "hide_from_s", "hide_to_s", "page", "search")
+# What belongs to one data set: its runs, people and items, and names of what is in it.
+OF_ONE_DATASET = (
+    *OF_ONE_LIFE,
+    *("run", "run_b", "runs", "head", "methods", "stages", "list_stage"),
+    *("person", "person_b", "find", "item", "item_b", "query", "text", "actions", "categories"),
+    *("selected", "slice", "colour"),
+)
 
 
 def another_person(person: str, **changes: Any) -> None:

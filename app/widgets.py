@@ -61,7 +61,7 @@ DEFAULTS: tuple[str, dict[str, Any]] = (
     {"k": 50, "shortlist": 4, "weights": (), "mask": (), "head": "", "at": ""},
 )
 NEXT_STEPS: dict[str, tuple[str, dict[str, Any]]] = {
-    "unknown_dataset": ("Use the bundled sample", {"dataset": loaders.SAMPLE, "run": "", "person": "", "item": ""}),
+    "unknown_dataset": ("Use the bundled sample", {"dataset": loaders.SAMPLE}),
     "unknown_run": ("Choose another run", {"run": ""}),
     "unknown_person": ("Choose another person", {"person": "", "at": "", "item": ""}),
     "unknown_item": ("Go back to the person's next item", {"item": ""}),
@@ -285,10 +285,7 @@ def pick_dataset() -> str:
         names = [*names, state.get("dataset")]
 
     def changed() -> None:
-        state.put(
-            dataset=st.session_state["w_dataset"], run="", run_b="", person="", person_b="", item="", at="", query="",
-            event=(), search="",
-        )  # fmt: skip
+        state.put(dataset=st.session_state["w_dataset"])
 
     st.session_state["w_dataset"] = state.get("dataset")
     st.selectbox("Data set", names, key="w_dataset", on_change=changed, width=190)

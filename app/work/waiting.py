@@ -2,7 +2,7 @@
 
 `answer` returns what is known or raises `Pending`, which `widgets.explained` draws with `panel` where the answer will
 stand. The first panel of a page watches for all of them. `page` brackets a whole run of a page: what it did not ask for
-again, its session no longer waits for. `part` begins a fragment that is drawn alone.
+again, its session no longer waits for. `part` does the same for a fragment that is drawn alone.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ EVERY_S = 1.0
 FORMAT = 2  # raise it when a task answers the same question otherwise than before
 OPENED, MOST_OPENED = "opened", 64 << 20
 SERVER = "the server"  # asks ahead, and never goes away
-PARTS, ASKED, STOPPED, PATIENCE = (f"work_{name}" for name in ("parts", "asked", "stopped", "patience"))
+PARTS, ASKED, WITHIN, STOPPED, PATIENCE = (
+    f"work_{name}" for name in ("parts", "asked", "within", "stopped", "patience")
+)
 
 
 def key_of(task: str, of: tuple[Any, ...]) -> str:
@@ -182,13 +184,23 @@ def _ask(question: Heavy, asker: str) -> Ticket:
 def page() -> Iterator[None]:
     """A whole run of a page: afterwards its session waits for what it asked for in it, and for nothing else."""
     st.session_state[PARTS], st.session_state[ASKED], st.session_state[PATIENCE] = [], set(), QUICK_S
+    st.session_state[WITHIN] = {}
     yield
     desk().wait_only_for(session(), st.session_state[ASKED])
 
 
-def part() -> None:
-    """A fragment is drawn alone: the panel in it watches for itself, whatever was drawn there before."""
-    st.session_state[PARTS], st.session_state[PATIENCE] = [], QUICK_S
+@contextmanager
+def part(name: str, *, alone: bool) -> Iterator[None]:
+    """A fragment of a page. Drawn `alone`, its panel watches for itself, and what it no longer asks for is let go."""
+    asked, within = st.session_state.setdefault(ASKED, set()), st.session_state.setdefault(WITHIN, {})
+    if alone:
+        st.session_state[PARTS], st.session_state[PATIENCE] = [], QUICK_S
+        asked -= within.get(name, set())
+    around = set(asked)
+    yield
+    within[name] = asked - around
+    if alone:
+        desk().wait_only_for(session(), asked)
 
 
 def panel(pending: Pending) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -138,3 +140,44 @@ def test_the_picture_format_follows_undo_and_a_choice_at_another_figure(left):
     assert shown() == [chosen, chosen]
     test.button(key="undo_it").click().run()
     assert shown() == [left, left]
+
+
+def choices_of(script) -> AppTest:
+    at = AppTest.from_function(script).run()
+    assert not at.exception
+    return at
+
+
+def test_another_data_set_lets_go_what_was_chosen_in_the_one_before():
+    def script():
+        import streamlit as st
+
+        from app import state
+
+        state.begin()
+        state.put(run="r", person="p", item_b="i", categories=("red",), hide_from_s=5, selected="ab", k=20)
+        state.put(dataset="other", person="q")
+        kept = {name: state.get(name) for name in state.OF_ONE_DATASET if state.get(name)}
+        state.undo()
+        st.json({"kept": kept, "k": state.get("k"), "back": [state.get("person"), state.get("categories")]})
+
+    said = json.loads(choices_of(script).json[0].value)
+    assert said == {"kept": {"person": "q"}, "k": 20, "back": ["p", ["red"]]}
+
+
+def test_what_a_page_settles_itself_is_no_step_to_take_back():
+    def script():
+        import streamlit as st
+
+        from app import state
+
+        state.begin()
+        state.put(person="7")
+        for _ in range(2):
+            if not state.get("stages"):
+                state.assume(stages=("before", "after"))
+            shown = state.get("stages")
+            state.undo()
+        st.json({"shown": shown, "person": state.get("person")})
+
+    assert json.loads(choices_of(script).json[0].value) == {"shown": ["before", "after"], "person": ""}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -66,3 +67,19 @@ def test_a_question_is_known_by_what_is_asked_of_which_content():
 
     assert key() == key(what="in other words", arguments=("/elsewhere",))
     assert len({key(), key(of=("run", "changed")), key(task=heavy_tasks.dies)}) == 3
+
+
+def test_a_part_drawn_alone_lets_go_what_it_no_longer_asks_for(monkeypatch):
+    left: list[set[str]] = []
+    desk = SimpleNamespace(wait_only_for=lambda session, keys: left.append(set(keys)))
+    monkeypatch.setattr(waiting, "desk", lambda: desk)
+    monkeypatch.setattr(waiting.st, "session_state", {})
+    asked = waiting.st.session_state
+    with waiting.page():
+        asked[waiting.ASKED].add("card")
+        with waiting.part("what_if", alone=False):
+            asked[waiting.ASKED].add("K = 50")
+    for k in (60, 70):
+        with waiting.part("what_if", alone=True):
+            asked[waiting.ASKED].add(f"K = {k}")
+    assert left == [{"card", "K = 50"}, {"card", "K = 60"}, {"card", "K = 70"}]

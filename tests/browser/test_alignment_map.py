@@ -212,6 +212,14 @@ def test_a_real_lasso_returns_ids_that_survive_recolouring_and_a_link(page, app_
     page.wait_for_function(f"{MAP}?.alignmentMap?.view.selection.size === {len(before)}", timeout=60_000)
 
 
+def test_the_map_follows_when_a_selection_is_taken_back(page):
+    lasso_all(page)
+    assert selected_on_map(page)
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_function(f"{MAP}?.alignmentMap?.view.selection.size === 0", timeout=20_000)
+    page.wait_for_selector("text=items selected", state="detached", timeout=20_000)
+
+
 def test_the_hover_card_shows_the_picture_of_the_item_under_the_pointer(page, app_workspace):
     dataset = open_dataset(Workspace(app_workspace), "tiny")
     item = int(page.evaluate(f"{MAP}.alignmentMap.points.at[3].findIndex((p) => p >= 0)"))

@@ -41,6 +41,7 @@ class AlignmentMap {
     this.view.frame = Math.min(this.view.frame, this.points.stages.length - 1);
     const same = before && before.n === this.points.n && before.xy.length === this.points.xy.length;
     if (before && !same) this.view.selection.clear();
+    this.seq = -1; // positions mean other items on another map: the selection comes with its style
     this.buildControls();
     this.resize();
     if (!this.view.fitted || before) this.view.fit();
@@ -341,7 +342,7 @@ class AlignmentMap {
   select(items, kind) {
     this.view.selection = new Set(items);
     this.view.matches = new Set();
-    this.seq = Date.now();
+    this.seq = Math.max(Date.now(), this.seq + 1);
     this.paint();
     this.emit("lassoed", { kind, digest: this.points.digest, seq: this.seq, ids: toBase64(Int32Array.from(items)) });
   }

@@ -27,6 +27,7 @@ from seminar_core.errors import StaleError
 MOST_FITTED = 24_000  # points of all stages together: some ten seconds of UMAP; others are placed by their neighbours
 MOST_WORST = 500
 PICKED, SEQUENCE, WANTED, NO_WEBGL = (f"alignment_{name}" for name in ("picked", "sequence", "wanted", "no_webgl"))
+SENT = "alignment_selection_sent"  # which selection the map of which digest was told of last
 CHANGED = "alignment_selection_changed"  # the rest of the page follows a selection that was made within the map's part
 
 
@@ -54,9 +55,7 @@ def fragment(*arguments: Any) -> None:
     """The part of the page that is redrawn alone; explains its own errors, for nothing around it hears them."""
     if st.session_state.pop(CHANGED, False):
         st.rerun()
-    if state.in_part():
-        waiting.part()
-    with widgets.explained("alignment_map_part"):
+    with waiting.part("map", alone=state.in_part()), widgets.explained("alignment_map_part"):
         drawn(*arguments)
     state.finish_part()
 
@@ -80,7 +79,7 @@ def drawn(run: str, names: tuple[str, ...], layout: Layout, block: bytes, digest
             block,
             key=sources.MAP_KEY,
             on_pick=lambda value: st.session_state.__setitem__(PICKED, value),
-            on_lasso=lambda value: lassoed(value, items, dataset.hash),
+            on_lasso=lambda value: lassoed(value, digest, items, dataset.hash),
             on_no_webgl=lambda: st.session_state.__setitem__(NO_WEBGL, True),
         )
         picked = picked_point(digest)
@@ -112,13 +111,11 @@ def clear() -> None:
     """Let go of the selection, in the whole page."""
     state.put(selected="")
     st.session_state[CHANGED] = True
-    st.session_state[SEQUENCE] = int(time.time() * 1000)
 
 
-def select(rows: np.ndarray, dataset_hash: str, sequence: int | None = None) -> None:
+def select(rows: np.ndarray, dataset_hash: str) -> None:
     """Make catalogue rows the selection; the map follows."""
     state.put(selected=keep_selection(loaders.workspace(), dataset_hash, rows))
-    st.session_state[SEQUENCE] = sequence if sequence is not None else int(time.time() * 1000)
 
 
 def select_here(rows: np.ndarray, dataset_hash: str) -> None:
@@ -127,12 +124,28 @@ def select_here(rows: np.ndarray, dataset_hash: str) -> None:
     select(rows, dataset_hash)
 
 
-def lassoed(value: dict[str, Any], items: payload.MapItems, dataset_hash: str) -> None:
-    """Take over what was lassoed, searched or cleared on the map."""
+def sequence(digest: str) -> int:
+    """The number of the selection: the map takes one over whose number is larger than that of its own.
+
+    It grows when the selection changed otherwise than on the map: by a button, undo, a link, or with another map.
+    """
+    now = (state.get("selected"), digest)
+    if st.session_state.setdefault(SENT, now) != now:
+        st.session_state[SEQUENCE] = max(int(time.time() * 1000), st.session_state.get(SEQUENCE, 0) + 1)
+        st.session_state[SENT] = now
+    return int(st.session_state.setdefault(SEQUENCE, 1 if now[0] else 0))
+
+
+def lassoed(value: dict[str, Any], digest: str, items: payload.MapItems, dataset_hash: str) -> None:
+    """Take over what was lassoed, searched or cleared on the map; nothing where another map has come meanwhile."""
+    if value["digest"] != digest:
+        return
     positions = payload.unpack_ids(value["ids"])
     st.session_state.pop(PICKED, None)
     st.session_state[CHANGED] = True
-    select(items.rows[positions], dataset_hash, int(value["seq"]))
+    select(items.rows[positions], dataset_hash)
+    st.session_state[SEQUENCE] = int(value["seq"])
+    st.session_state[SENT] = (state.get("selected"), digest)  # the map shows it already
 
 
 def pick_worst(items: payload.MapItems, cosines: np.ndarray) -> np.ndarray:
@@ -226,7 +239,7 @@ def carry(
     worst: np.ndarray,
 ) -> None:
     """Send colours, selection and neighbours to the map, and the pictures it asks for."""
-    name = state.get("dataset")
+    name, number = state.get("dataset"), sequence(digest)
 
     @st.fragment
     def pictures() -> None:
@@ -237,7 +250,7 @@ def carry(
             digest=digest,
             colouring=colouring,
             selection=items.positions(chosen),
-            selection_seq=st.session_state.get(SEQUENCE, 1 if len(chosen) else 0),
+            selection_seq=number,
             worst=worst,
             multiples=state.get("multiples"),
             neighbours=neighbours,

@@ -70,7 +70,7 @@ def pick(run: str) -> tuple[str, ...]:
         )
         if state.get("view") == "stages":
             if not state.get("stages"):
-                state.put(stages=tuple(known[:2]))
+                state.assume(stages=tuple(known[:2]))
             st.pills("Stages", known, selection_mode="multi", **state.bound("stages", options=known))
         st.segmented_control(
             "Remove before measuring",

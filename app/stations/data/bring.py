@@ -263,5 +263,5 @@ def report_of_upload(done: dict[str, Any]) -> None:
         type="primary",
         key="use_upload",
         on_click=state.put,
-        kwargs={"dataset": name, "run": "", "run_b": "", "person": "", "item": "", "at": "", "query": "", "event": ()},
+        kwargs={"dataset": name},
     )

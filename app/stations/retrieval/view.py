@@ -68,9 +68,7 @@ def what_if(name: str, run: str, question: Question, around: tuple[object, ...])
     """Settings and answer, drawn again alone when one of `INSIDE` changes; another choice draws the whole page."""
     if state.apart_from(INSIDE) != around:
         st.rerun()
-    if state.in_part():
-        waiting.part()
-    with widgets.explained("retrieval_part"):
+    with waiting.part("what_if", alone=state.in_part()), widgets.explained("retrieval_part"):
         with st.container():
             asked = controls.what_if(run, question)
         with controls.repaired(run, asked):
