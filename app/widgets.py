@@ -357,10 +357,11 @@ def thread_bar() -> st.delta_generator.DeltaGenerator:
             on_click=take_back,
             help="Take back the last change of a choice or setting",
         )
-        with st.popover("Link", icon=":material/link:", key="link", on_change="rerun"):  # drawn anew: parts change it
-            st.write("This address opens the same page with the same choices:")
-            address = str(st.context.url or "").split("?")[0]
-            st.code(f"{address}{state.link()}", language=None, wrap_lines=True)
+        with st.popover("Link", icon=":material/link:", key="link", on_change="rerun") as opened:
+            if opened.open:  # what was drawn with the page would be old: parts that are drawn alone change it
+                st.write("This address opens the same page with the same choices:")
+                address = str(st.context.url or "").split("?")[0]
+                st.code(f"{address}{state.link()}", language=None, wrap_lines=True)
     return bar
 
 

@@ -45,6 +45,8 @@ def test_a_link_of_another_version_says_so_and_keeps_what_it_can(open_app, tiny_
 
 def test_the_link_on_the_page_is_the_address(open_app, tiny_workspace):
     at = open_app(tiny_workspace, "life", dataset="tiny", person="p2", text="lamp", lanes="search")
+    at.session_state["link"] = True  # opened
+    at.run()
     assert any("?v=1&dataset=tiny&person=p2&text=lamp&lanes=search" in code.value for code in at.code)
 
 

@@ -75,7 +75,7 @@ def test_find_a_person_ask_move_a_weight_read_why_and_share_the_page(open_page: 
     assert why.is_visible()
     assert page.get_by_text("the scan did not put it on the shortlist").first.is_visible()
     page.get_by_role("button", name="Link").click()
-    link = page.locator('[data-testid="stCode"]').first.inner_text().strip()
+    link = page.locator('[data-testid="stCode"]').first.inner_text().strip()  # is drawn when it is opened
     assert link.startswith("http://127.0.0.1") and f"event={event}" in link
     again = open_page(link.split("/", 3)[3])
     assert metric(again, "Recall@K") == metric(page, "Recall@K")
