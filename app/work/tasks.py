@@ -86,7 +86,7 @@ def worklist(root: str, run: str, stage: str, version: str, of: str, *, progress
 
 
 def umap(root: str, run: str, names: tuple[str, ...], version: str, request: MapRequest, *, progress: Progress) -> str:
-    """Draw a map into the workspace, which holds the newest `MOST_OF_MAPS` bytes of them; its key."""
+    """Draw a map into the workspace, which holds `MOST_OF_MAPS` bytes of those last drawn or shown; its key."""
     from seminar_core.alignment.map_store import drawn_map
     from seminar_core.alignment.stages import map_source
 
@@ -95,7 +95,7 @@ def umap(root: str, run: str, names: tuple[str, ...], version: str, request: Map
     opened = {name: _stage(root, run, name, version) for name in names}
     channels = {name: stage.channels for name, stage in opened.items()}
     key, _ = drawn_map(workspace, channels, request, source=map_source(run, opened), progress=progress)
-    drop_oldest(workspace.maps, MOST_OF_MAPS)
+    drop_oldest(workspace.maps, MOST_OF_MAPS, "[!.]*")  # hidden: selections that links name, maps being written
     return key
 
 

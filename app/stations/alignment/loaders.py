@@ -5,6 +5,8 @@ Kept under the runs' last change (as in `loaders.py`), so a retrained run is nev
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -186,8 +188,12 @@ def kept_layout(run: str, names: tuple[str, ...], request: MapRequest) -> Layout
     from seminar_core.alignment.map_store import kept_path
 
     workspace, key = loaders.workspace(), map_key(run, names, request)
-    if kept_path(workspace, key) is None:
+    path = kept_path(workspace, key)
+    if path is None:
         return None
+    if path.parent == workspace.maps:
+        with suppress(OSError):  # a workspace that can only be read is read all the same
+            os.utime(path)  # the maps that are longest unused go first
     return _kept(str(workspace.root), run, names, key, request)
 
 
