@@ -5,13 +5,14 @@ The jobs run outside the page; what is drawn here is read from their folders and
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
 
-from app import limits, loaders, widgets
+from app import limits, loaders, state, widgets
 from seminar_core.access import may_operate
-from seminar_core.errors import SeminarError
+from seminar_core.errors import SeminarError, UnknownJobError
 from seminar_core.jobs import control as jobs
 from seminar_core.jobs import first_run as core
 from seminar_core.jobs.state import LIVE
@@ -77,7 +78,7 @@ def progress(job: dict[str, Any], what: str, *, key: str, done: int = 0, steps: 
         jobs.enforce(loaders.workspace().job_dir(job["job"]))
     elif st.button("Cancel", key=key, icon=":material/stop_circle:"):
         jobs.cancel(loaders.workspace(), job["job"], wait=False)
-        st.rerun(scope="fragment")
+        st.rerun(scope="fragment" if state.in_part() else "app")  # the click may have come with a whole run
 
 
 def first_run(dataset_name: str) -> None:
@@ -115,17 +116,23 @@ def first_run(dataset_name: str) -> None:
 
 
 def job_button(label: str, words: list[str], *, key: str) -> None:
-    """Start a background job and show it until it has ended; then the page is drawn again."""
-    running = f"job_of_{key}"
+    """Start a background job and show it until it has ended; then the page is drawn again.
+
+    Args:
+        label: of the button.
+        words: of the command.
+        key: what it makes, of which run: another one has a button of its own.
+    """
+    running, failed = f"job_of_{key}", f"failed_{key}"
 
     def start() -> None:
         try:
             st.session_state[running] = limits.start_job(loaders.workspace(), words)
         except SeminarError as error:
-            st.session_state[f"failed_{key}"] = f"{error.message}. Next: {error.hint}"
+            st.session_state[failed] = f"{error.message}. Next: {error.hint}"
 
-    if st.session_state.get(f"failed_{key}"):
-        st.error(widgets.plain(st.session_state.pop(f"failed_{key}")))
+    if st.session_state.get(failed):
+        st.error(widgets.plain(st.session_state.pop(failed)))
     job = st.session_state.get(running)
     if not job:
         st.button(
@@ -133,16 +140,47 @@ def job_button(label: str, words: list[str], *, key: str) -> None:
         )
         return
 
-    @st.fragment(run_every=1.0)
-    def watch() -> None:
-        now = jobs.show(loaders.workspace(), job)
-        if now["state"] in LIVE:
-            progress(now, job, key=f"cancel_{key}")
-            return
-        del st.session_state[running]
-        if now["state"] != "done":
-            error = now["error"] or {}
-            st.session_state[f"failed_{key}"] = str(error.get("message") or f"{job} {ENDED_AS[now['state']]}")
-        st.rerun()
+    def ended(row: dict[str, Any] | None) -> None:
+        st.session_state.pop(running, None)
+        if row is not None and row["state"] != "done":
+            error = row["error"] or {}
+            st.session_state[failed] = str(error.get("message") or f"{job} {ENDED_AS[row['state']]}")
 
-    watch()
+    watch(job, lambda _: job, key=key, ended=ended)
+
+
+def watch(
+    job: str,
+    says: Callable[[dict[str, Any]], str],
+    *,
+    key: str,
+    ended: Callable[[dict[str, Any] | None], None],
+) -> None:
+    """Show a job until it has ended, redrawn by itself; then the page is drawn again.
+
+    Args:
+        job: its name.
+        says: what a row of it is, in fixed words.
+        key: unique on the page.
+        ended: told the job's row, or None where it was forgotten meanwhile (station Training).
+    """
+
+    @st.fragment(run_every=1.0)
+    def look() -> None:
+        with widgets.explained(f"watch_{key}"):
+            now = known(job)
+            if now is not None and now["state"] in LIVE:
+                progress(now, says(now), key=f"cancel_{key}")
+                return
+            ended(now)
+            st.rerun()
+
+    look()
+
+
+def known(job: str) -> dict[str, Any] | None:
+    """A job's row; None where it was forgotten."""
+    try:
+        return jobs.show(loaders.workspace(), job)
+    except UnknownJobError:
+        return None

@@ -70,6 +70,16 @@ def test_every_station_shows_a_first_run_that_is_under_way(begun, open_app, stat
     assert "loss 0" in said
 
 
+def test_cancel_is_understood_also_when_the_click_comes_with_a_whole_run(begun, open_app, monkeypatch):
+    rows = [job_row("pretrain", PSU, "running")]
+    workspace, _ = begun(rows, [])
+    monkeypatch.setattr(jobs, "cancel", lambda _, job, wait: rows[0].update(state="stopping"))
+    monkeypatch.setattr(jobs, "enforce", lambda _: None)
+    at = open_app(workspace, "data", dataset="tiny")
+    at.button(key="first_run_cancel").click().run()
+    assert not at.exception and "stopping" in at.get("progress")[0].proto.text
+
+
 @pytest.mark.parametrize(
     ("error", "says"),
     [

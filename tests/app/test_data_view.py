@@ -95,6 +95,14 @@ def ended(at: AppTest) -> AppTest:
     return at
 
 
+def test_an_upload_whose_job_was_forgotten_meanwhile_gives_way_to_the_form(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "data", dataset="tiny")
+    at.session_state["upload_job"] = "import-0042"
+    at.run()
+    assert not at.exception and not at.error and "upload_job" not in at.session_state
+    assert at.file_uploader(key="upload_events")
+
+
 def left_over(workspace: Workspace) -> list[str]:
     return [p.name for p in (*workspace.root.iterdir(), *workspace.datasets.iterdir()) if p.name[:2] in (".u", ".p")]
 

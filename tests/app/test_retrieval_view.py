@@ -13,6 +13,7 @@ from app.components.answer import payload
 from app.components.block import head_of
 from app.stations.retrieval import figures
 from seminar_core.data.opening import open_dataset
+from seminar_core.errors import UnknownJobError
 from seminar_core.search.answer import retrieve, verdicts
 from seminar_core.search.study import make_codebooks, open_study
 from seminar_core.workspace import Workspace
@@ -179,7 +180,32 @@ def test_what_cannot_be_answered_explains_itself(open_app, tiny_workspace, choic
 
 def test_missing_codebooks_offer_to_train_them(open_app, tiny_workspace):
     at = open_app(tiny_workspace, "retrieval", **{**HERE, "spec": "PQ8x4"})
-    assert at.button(key="train_codebooks").label == "Train these codebooks now"
+    assert at.button(key="train_codebooks_run_PQ8x4").label == "Train these codebooks now"
+
+
+def test_codebooks_under_way_are_shown_where_they_are_missing_and_nowhere_else(open_app, tiny_workspace, monkeypatch):
+    row = {"job": "codebooks-0001", "run": "run", "state": "running", "step": 1, "steps": 4, "eta_s": None}
+    live = {"codebooks-0001": row | {"message": "clustering", "error": None}}
+
+    def show(workspace, job):
+        if job not in live:
+            raise UnknownJobError("job", job, live)
+        return live[job]
+
+    monkeypatch.setattr("app.background.limits.start_job", lambda workspace, words: "codebooks-0001")
+    monkeypatch.setattr("app.background.jobs.show", show)
+    at = open_app(tiny_workspace, "retrieval", **{**HERE, "spec": "PQ8x4"})
+    at.button(key="train_codebooks_run_PQ8x4").click().run()
+    assert "clustering" in at.get("progress")[0].proto.text
+    at.query_params["spec"] = "PQ2x4"
+    at.run()
+    assert not at.get("progress") and at.button(key="train_codebooks_run_PQ2x4")
+    at.query_params["spec"] = "PQ8x4"
+    at.run()
+    assert at.get("progress")
+    live.clear()
+    at.run()
+    assert not at.exception and not at.get("progress") and at.button(key="train_codebooks_run_PQ8x4")
 
 
 def test_stale_codebooks_are_told_as_stale(open_app, tiny_workspace, tmp_path):

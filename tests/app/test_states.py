@@ -76,7 +76,7 @@ def test_stale_codebooks_of_another_specification_are_told_in_the_budget_alone(o
     at.session_state["budget"] = True
     at = at.run()
     assert not at.exception and numbers_of(at) and len(at.error) == 1 and "the run now has" in words_of(at)
-    assert "train_codebooks" not in {button.key for button in at.button}  # it would train the wrong ones
+    assert "Train these codebooks now" not in {button.label for button in at.button}  # it would train the wrong ones
 
 
 def test_without_losses_the_list_by_loss_says_why(open_app, tiny_workspace):

@@ -172,20 +172,19 @@ def running_upload() -> str | None:
 def watch(job: str) -> None:
     """Show the import until it has ended, with a button that stops it."""
 
-    @st.fragment(run_every=1.0)
-    def look() -> None:
-        now = jobs.show(loaders.workspace(), job)
-        if now["state"] in LIVE:
-            background.progress(now, f"Importing {widgets.plain(now['run'])}", key="upload_cancel")
-            return
+    def ended(row: dict[str, Any] | None) -> None:
         st.session_state.pop(JOB, None)
-        if now["state"] == "done":
+        if row is None:
+            return
+        if row["state"] != "done":
+            st.session_state[FAILED] = why_failed(row)
+            return
+        try:
             st.session_state[DONE] = jobs.result(loaders.workspace(), job)
-        else:
-            st.session_state[FAILED] = why_failed(now)
-        st.rerun()
+        except SeminarError as error:  # its folder went a moment ago
+            st.session_state[FAILED] = error
 
-    look()
+    background.watch(job, lambda row: f"Importing {widgets.plain(row['run'])}", key="upload", ended=ended)
 
 
 def why_failed(row: dict[str, Any]) -> SeminarError:

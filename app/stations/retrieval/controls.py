@@ -276,7 +276,8 @@ def repaired(run: str, question: Question) -> Iterator[None]:
         widgets.error_panel(error, key="codebooks")
         if "codebooks" in error.message:
             words = ["codebooks", "--run", run, "--spec", question.spec]
-            background.job_button("Train these codebooks now", words, key="train_codebooks")
+            key = f"train_codebooks_{run}_{question.spec}"
+            background.job_button("Train these codebooks now", words, key=key)
 
 
 def further_methods(name: str, run: str, question: Question) -> None:
