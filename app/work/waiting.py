@@ -208,7 +208,7 @@ def panel(pending: Pending) -> None:
     parts: list[Pending] = st.session_state.setdefault(PARTS, [])
     parts.append(pending)
     if len(parts) > 1:
-        st.caption(f":material/hourglass_empty: {' · '.join(dict.fromkeys(t.what for t in pending.tickets))}")
+        st.text(f"Waiting for: {' · '.join(dict.fromkeys(t.what for t in pending.tickets))}")
         return
 
     @st.fragment(run_every=EVERY_S)

@@ -6,6 +6,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from app.work import waiting
 from app.work.desk import Ticket
@@ -47,6 +48,24 @@ def test_the_station_goes_on_while_its_map_and_its_card_are_made(open_app, untou
     at.button(key="umap_error_again").click().run()
     assert any(t.what == "UMAP of this run" for t in waiting.desk()._tickets.values()), "asked for again"
     waiting.desk().wait_only_for(waiting.session(), set())
+
+
+def two_panels() -> None:
+    from pathlib import Path
+
+    from app.work import waiting
+    from app.work.desk import Ticket
+    from tests.app import heavy_tasks
+
+    for name in ("first", "frontier of *p_1_* [x](y)"):
+        waiting.panel(waiting.Pending([Ticket(name, name, heavy_tasks.slow, (), Path("note"))]))
+
+
+def test_a_person_id_stands_as_it_is_in_every_panel():
+    at = AppTest.from_function(two_panels).run()
+    assert not at.exception
+    assert [text.value for text in at.text][-1] == "Waiting for: frontier of *p_1_* [x](y)"
+    assert not any("p_1_" in element.value for kind in ("caption", "markdown") for element in at.get(kind))
 
 
 def test_a_waiting_line_says_place_progress_company_and_a_death(tmp_path):
