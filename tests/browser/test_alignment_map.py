@@ -299,6 +299,14 @@ def test_without_webgl2_the_page_draws_plotly_and_says_so(chromium, app_url, run
     page.goto(f"{app_url}/alignment?v=1&dataset=tiny&run={run}")
     page.wait_for_selector("text=This browser offers no WebGL2: the map is drawn with Plotly", timeout=60_000)
     page.wait_for_selector(".js-plotly-plot", timeout=30_000)
+    again = page.get_by_role("button", name="Try WebGL2 again")
+    for _ in range(2):
+        settled(page)
+        again.click()
+        page.wait_for_timeout(1000)
+        settled(page)
+        again.wait_for(timeout=30_000)  # tried, told, and drawn with Plotly as before
+        page.wait_for_selector(".js-plotly-plot", timeout=30_000)
     context.close()
 
 

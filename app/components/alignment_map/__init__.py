@@ -59,16 +59,12 @@ def alignment_map(
 
         return called
 
-    def webgl_changed() -> None:
-        if st.session_state[key].get("webgl2") is False:
-            on_no_webgl()
-
     _components()[0](
         key=key,
         data=payload,
         on_picked_change=trigger("picked", on_pick),
         on_lassoed_change=trigger("lassoed", on_lasso),
-        on_webgl2_change=webgl_changed,
+        on_no_webgl2_change=trigger("no_webgl2", lambda _: on_no_webgl()),
     )
 
 

@@ -161,10 +161,9 @@ Object.assign(AlignmentMap.prototype, {
 });
 
 const living = new WeakMap();
-const told = new WeakSet(); // parents whose server knows that there is no WebGL2: a map that is tried again says so again
 
 export default function (component) {
-  const { data, parentElement, setTriggerValue, setStateValue } = component;
+  const { data, parentElement, setTriggerValue } = component;
   const root = parentElement.querySelector(".am");
   if (!root || !data) return;
   let map = living.get(root);
@@ -175,7 +174,7 @@ export default function (component) {
       map = new AlignmentMap(root, hub);
     } catch (error) {
       root.textContent = "This browser offers no WebGL2; the page draws the map with Plotly instead.";
-      if (!told.has(parentElement)) { told.add(parentElement); setStateValue("webgl2", false); }
+      setTriggerValue("no_webgl2", true); // each time: Streamlit may put a map that is tried again into the same place
       return;
     }
     living.set(root, map);
