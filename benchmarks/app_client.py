@@ -142,7 +142,8 @@ class Client:
                         running = False
                         if found.drawn_s is None:
                             found.drawn_s = time.perf_counter() - began
-                found.whole_s = time.perf_counter() - began
+                if whole:
+                    found.whole_s = time.perf_counter() - began
         except TimeoutError:
             found.errors.append(f"given up after {GIVEN_UP_S:g} s")
         return found

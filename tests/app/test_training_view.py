@@ -271,15 +271,15 @@ def test_an_evaluation_that_failed_says_why(served: Workspace, monkeypatch: pyte
 def test_notes_and_tags_stay(served: Workspace):
     make_run(served, "a")
     test = page(part="compare", runs="a")
-    test.text_area(key="note_a").input("the good one").run()
+    test.text_area(key="text_a").input("the good one").run()
     assert json.loads((served.run_dir("a") / "note.json").read_text())["text"] == "the good one"
-    assert page(part="compare", runs="a").text_area(key="note_a").value == "the good one"
+    assert page(part="compare", runs="a").text_area(key="text_a").value == "the good one"
 
 
 def test_an_open_page_never_writes_its_old_note_over_another_sessions(served: Workspace):
     make_run(served, "a")
     mine, other = page(part="compare", runs="a"), page(part="compare", runs="a")
-    other.text_area(key="note_a").input("theirs").run()
+    other.text_area(key="text_a").input("theirs").run()
     other.multiselect(key="tags_a").set_value(["keep"]).run()
     other.toggle(key="archived_a").set_value(True).run()
     assert any(caption.value == "Saved." for caption in other.caption)
@@ -287,20 +287,20 @@ def test_an_open_page_never_writes_its_old_note_over_another_sessions(served: Wo
     stored = json.loads((served.run_dir("a") / "note.json").read_text())
     assert stored == {"text": "theirs", "tags": ["keep"], "archived": True, "name": ""}
     assert not any(caption.value == "Saved." for caption in mine.caption)
-    assert mine.text_area(key="note_a").value == "theirs" and mine.toggle(key="archived_a").value is True
+    assert mine.text_area(key="text_a").value == "theirs" and mine.toggle(key="archived_a").value is True
     assert mine.multiselect(key="tags_a").value == ["keep"]
 
 
 def test_a_changed_field_keeps_the_other_fields_that_are_newer(served: Workspace):
     make_run(served, "a")
     mine, other = page(part="compare", runs="a"), page(part="compare", runs="a")
-    other.text_area(key="note_a").input("theirs").run()
+    other.text_area(key="text_a").input("theirs").run()
     mine.text_input(key="name_a").input(" the good one ").run()
     stored = json.loads((served.run_dir("a") / "note.json").read_text())
     assert (stored["text"], stored["name"]) == ("theirs", "the good one")
     assert any(caption.value == "Saved." for caption in mine.caption)
-    assert mine.text_area(key="note_a").value == "theirs" and mine.text_input(key="name_a").value == "the good one"
-    mine.text_area(key="note_a").input("").run()
+    assert mine.text_area(key="text_a").value == "theirs" and mine.text_input(key="name_a").value == "the good one"
+    mine.text_area(key="text_a").input("").run()
     assert json.loads((served.run_dir("a") / "note.json").read_text())["text"] == ""
 
 
@@ -308,11 +308,11 @@ def test_a_viewers_note_is_refused_with_the_reason_and_stays_in_the_field(served
     make_run(served, "a")
     test = page(part="compare", runs="a")
     monkeypatch.setenv("SEMINAR_READ_ONLY", "1")
-    test.text_area(key="note_a").input("mine").run()
+    test.text_area(key="text_a").input("mine").run()
     assert "only an operator may" in test.error[0].value and not (served.run_dir("a") / "note.json").exists()
     test.toggle(key="show_archived").set_value(True).run()
-    assert test.text_area(key="note_a").value == "mine" and len(test.error) == 1
-    test.text_area(key="note_a").input("").run()  # back to what is stored: nothing is left to be refused
+    assert test.text_area(key="text_a").value == "mine" and len(test.error) == 1
+    test.text_area(key="text_a").input("").run()  # back to what is stored: nothing is left to be refused
     assert not test.error
 
 

@@ -243,6 +243,7 @@ def test_a_click_lists_neighbours_of_the_original_space(page):
     page.mouse.click(*place_of(page, 5, "T"))
     page.wait_for_selector("text=true neighbours are among the nearest on the map", timeout=20_000)
     page.wait_for_function(f"{MAP}?.alignmentMap?.view.style?.neighbours?.true.length === 10", timeout=20_000)
+    assert page.evaluate(f"{MAP}.alignmentMap.view.style.neighbours.point") == [5, "T"]
 
 
 def test_pan_and_zoom_survive_a_rerun_and_keys_work(page):
@@ -307,6 +308,7 @@ def test_without_webgl2_the_page_draws_plotly_and_says_so(chromium, app_url, run
         settled(page)
         again.wait_for(timeout=30_000)  # tried, told, and drawn with Plotly as before
         page.wait_for_selector(".js-plotly-plot", timeout=30_000)
+        assert page.evaluate(f"{MAPS}.length") == 0
     context.close()
 
 

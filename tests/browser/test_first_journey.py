@@ -133,6 +133,8 @@ def test_a_choice_survives_the_stations_and_the_way_back(open_page: Callable, ma
     settled(page)
     page.go_back()
     page.wait_for_url(re.compile("/retrieval.*person=p2"))
+    settled(page)
+    assert page.get_by_label("Person", exact=True).input_value() == "p2"
 
 
 def test_the_back_button_takes_back_one_choice_at_a_time(open_page: Callable, made: None):

@@ -15,8 +15,8 @@ from app.stations.training import notes
 from seminar_core.errors import SeminarError
 from seminar_core.jobs import removal
 
-KEYS = {"name": "name", "text": "note", "tags": "tags", "archived": "archived"}
-"""Fields of a note, and how the keys of their widgets begin."""
+FIELDS = ("name", "text", "tags", "archived")
+"""Of a note; a field's widget has the key `FIELD_RUN`."""
 
 
 def about(name: str, note: notes.Note) -> None:
@@ -38,7 +38,7 @@ def words(run: str, note: notes.Note) -> None:
     st.toggle("Archived: not offered in lists", **bound(run, "archived"))
     if st.session_state.pop(f"saved_{run}", False):
         st.caption("Saved.")
-    for field in KEYS:
+    for field in FIELDS:
         if refused := st.session_state.get(f"refused_{field}_{run}"):
             widgets.error_panel(refused, key=f"{run}_{field}")
 
@@ -46,8 +46,8 @@ def words(run: str, note: notes.Note) -> None:
 def prime(run: str, note: notes.Note) -> None:
     """Show what is stored in the fields that are new on the page or were changed since this session saw them last."""
     seen = st.session_state.get(f"seen_note_{run}")
-    for field, prefix in KEYS.items():
-        key, stored = f"{prefix}_{run}", getattr(note, field)
+    for field in FIELDS:
+        key, stored = f"{field}_{run}", getattr(note, field)
         if key not in st.session_state or seen is None or getattr(seen, field) != stored:
             st.session_state[key] = sorted(stored) if field == "tags" else stored
             st.session_state.pop(f"refused_{field}_{run}", None)
@@ -56,7 +56,7 @@ def prime(run: str, note: notes.Note) -> None:
 
 def bound(run: str, field: str) -> dict[str, Any]:
     """Key and callback of a field's widget; what cannot be written stays in the widget, with the reason below it."""
-    key, refused = f"{KEYS[field]}_{run}", f"refused_{field}_{run}"
+    key, refused = f"{field}_{run}", f"refused_{field}_{run}"
 
     def changed() -> None:
         value = st.session_state[key]
