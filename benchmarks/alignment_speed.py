@@ -11,12 +11,9 @@ from __future__ import annotations
 
 import json
 import os
-import socket
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -105,29 +102,11 @@ def core_rows() -> list[dict[str, Any]]:
     return [*rows, {"what": "100,000 points on the wire", **size}]
 
 
-def serve(script: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """A page of its own, once it answers."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    words = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(240):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2).close()
-            return process, f"http://127.0.0.1:{port}"
-        except OSError:
-            time.sleep(0.25)
-    process.kill()
-    raise RuntimeError("the page did not start within a minute")
-
-
 def browser_rows() -> list[dict[str, Any]]:
     """The map of 50,000 points and its lines in software rendering."""
     from playwright.sync_api import sync_playwright
 
-    from tests.browser.served_app import CHROMIUM, FLAGS, settled
+    from benchmarks.served import CHROMIUM, WITH_WEBGL, served, settled
 
     rows: list[dict[str, Any]] = []
 
@@ -138,9 +117,8 @@ def browser_rows() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
         script = Path(folder) / "page.py"
         script.write_text(PAGE, encoding="utf-8")
-        process, address = serve(script)
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        try:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=WITH_WEBGL)
+        with served(Path(folder) / "workspace", script=str(script)) as (_, address):
             page = browser.new_page(viewport={"width": 1280, "height": 900})
             page.goto(address)
             page.wait_for_function(f"{MAP}?.dataset.points > 0", timeout=120_000)
@@ -175,10 +153,7 @@ def browser_rows() -> list[dict[str, Any]]:
             page.wait_for_selector("text=rows in the table", timeout=60_000)
             taken = time.perf_counter() - started
             row(f"lasso to {page.inner_text('text=rows in the table')}", taken, "s", 0.7)
-        finally:
-            browser.close()
-            process.terminate()
-            process.wait(timeout=20)
+        browser.close()
     return rows
 
 

@@ -26,7 +26,7 @@ import numpy as np  # noqa: E402 - after the root is on the path
 import psutil  # noqa: E402
 
 from benchmarks.app_client import Client, Visit  # noqa: E402
-from benchmarks.app_speed import serve  # noqa: E402
+from benchmarks.served import served  # noqa: E402
 from seminar_core.data.opening import open_dataset  # noqa: E402
 from seminar_core.files import write_json  # noqa: E402
 from seminar_core.runtime import machine_facts  # noqa: E402
@@ -161,16 +161,12 @@ def run(minutes: float, *, sessions: int = 10, light: int = 50, think_s: float =
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder) / "workspace")
         people = [str(name) for name in open_dataset(workspace, "sample").person_ids[:40]]
-        process, address = serve(workspace)
-        try:
+        with served(workspace.root) as (process, address):
             cores = apart(process.pid)
             idle = psutil.Process(process.pid).memory_info().rss / 1e6
             loads = [asyncio.run(load(address, process.pid, people, sessions, 60 * minutes, think_s, False))]
             if light:
                 loads.append(asyncio.run(load(address, process.pid, people, light, 18 * minutes, 5 * think_s, True)))
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
     return {
         "clients": f"{KINDS}: nothing is drawn, so what a browser adds is not in it",
         "machine": machine_facts(),

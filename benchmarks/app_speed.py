@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import socket
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,18 +27,10 @@ import pyarrow.parquet as pq  # noqa: E402
 from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402
 
 from benchmarks.app_client import GIVEN_UP_S, Client  # noqa: E402
+from benchmarks.served import CHROMIUM, FLAGS, served  # noqa: E402
 from seminar_core.runtime import machine_facts  # noqa: E402
 from seminar_core.workspace import Workspace  # noqa: E402
 
-CHROMIUM = os.environ.get("CHROMIUM") or "/usr/bin/chromium"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-sync",
-]
 # Asked of the page once per picture: the waits of Playwright's locators look again after up to half a second.
 ANSWERED = """old => { for (const host of document.querySelectorAll('[data-testid="stBidiComponentIsolated"]')) {
     const drawn = host.shadowRoot?.querySelector(".answer")?.dataset.drawn;
@@ -91,23 +79,6 @@ def prepare(root: Path, lengths: list[int]) -> Workspace:
     make_codebooks(open_study(workspace, "speed-run"), SPEC)
     load_encodings(open_dataset(workspace, SAMPLE))
     return workspace
-
-
-def serve(workspace: Workspace, script: str = "app/streamlit_app.py") -> tuple[subprocess.Popen[bytes], str]:
-    """The app over `workspace`, or another script of Streamlit, once it answers."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    words = [sys.executable, "-m", "streamlit", "run", script, "--server.port", str(port)]
-    environment = {**os.environ, "SEMINAR_WORKSPACE": str(workspace.root)}
-    process = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(240):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2).close()
-            return process, f"http://127.0.0.1:{port}"
-        except OSError:
-            time.sleep(0.25)
-    raise RuntimeError("the app did not start within a minute")
 
 
 def settle(page: Page) -> None:
@@ -193,9 +164,8 @@ def empty_page_s(browser: Browser, workspace: Workspace) -> float:
     """Seconds to a page of Streamlit with nothing but a title: what the framework itself takes; median of five."""
     script = workspace.root.parent / "empty.py"
     script.write_text("import streamlit\n\nstreamlit.title('empty')\n")
-    process, address = serve(workspace, str(script))
     taken = []
-    try:
+    with served(workspace.root, script=str(script)) as (_, address):
         for _ in range(5):
             page = browser.new_page()
             started = time.perf_counter()
@@ -204,24 +174,17 @@ def empty_page_s(browser: Browser, workspace: Workspace) -> float:
             settle(page)
             taken.append(time.perf_counter() - started)
             page.close()
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
     return sorted(taken)[2]
 
 
 def first_screen_s(browser: Browser, workspace: Workspace, link: str, shows: Callable[[Page], object]) -> float:
     """Seconds until a fresh server shows what the page at `link` is for."""
-    process, address = serve(workspace)
-    try:
+    with served(workspace.root) as (_, address):
         page = browser.new_page()
         started = time.perf_counter()
         page.goto(f"{address}/{link}")
         shows(page)
         return time.perf_counter() - started
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
 
 
 def opened_s(page: Page, open_it: Callable[[], object]) -> float:
@@ -282,8 +245,7 @@ def measure(full: bool) -> list[dict[str, Any]]:
             ("first screen, a link to an answer never given", f"retrieval?{query(5)}", answered),
         ):
             row(what, first_screen_s(browser, workspace, link, shows), "s", 2.0)
-        process, address = serve(workspace)
-        try:
+        with served(workspace.root) as (_, address):
             page = browser.new_page()
             page.goto(address)
             shown(page, "strong", "What does quantisation lose?")
@@ -315,10 +277,7 @@ def measure(full: bool) -> list[dict[str, Any]]:
                     server = beside.submit(asyncio.run, server_part_s(address, query(person))).result()
                 row("what-if, server's part", server, "s", 0.06, length)
             row("an empty page of Streamlit", empty_page_s(browser, workspace), "s", 0.0)
-        finally:
-            browser.close()
-            process.terminate()
-            process.wait(timeout=20)
+        browser.close()
     return rows
 
 

@@ -24,11 +24,11 @@ from playwright.sync_api import Page, sync_playwright  # noqa: E402
 
 from app.components.alignment_map import HERE, SCRIPTS, payload  # noqa: E402
 from app.components.block import head_of  # noqa: E402
+from benchmarks.served import CHROMIUM, WITH_WEBGL  # noqa: E402
 from seminar_core.alignment.channel_set import ChannelSet  # noqa: E402
 from seminar_core.alignment.map_facts import worst_aligned  # noqa: E402
 from seminar_core.alignment.projection import Layout, joint_points  # noqa: E402
 from seminar_core.runtime import machine_facts  # noqa: E402
-from tests.browser.served_app import CHROMIUM, FLAGS  # noqa: E402
 
 ITEMS, SECONDS, AIM = 12_500, 4.0, 30.0
 PAGE = """<!doctype html><style>body {{ margin: 0; width: 1200px }} {css}</style>{html}
@@ -107,7 +107,7 @@ def row(page: Page, mode: str, *, kept: bool = False) -> dict[str, Any]:
 def measure(items: int = ITEMS) -> dict[str, Any]:
     """All rows, with the machine they were measured on."""
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=WITH_WEBGL)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.set_content(page_of(cloud(items)))
         page.wait_for_function("window.map?.points?.n > 0")

@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 from playwright.sync_api import Page, sync_playwright  # noqa: E402 - after the root is on the path
 
-from tests.browser.served_app import CHROMIUM, FLAGS, serve, settled  # noqa: E402 - the same
+from benchmarks.served import CHROMIUM, WITH_WEBGL, served, settled  # noqa: E402
 
 STATIONS = ("home", "data", "life", "alignment", "retrieval", "training", "stories", "presented")
 PATHS = {"home": "", "presented": "stories"}
@@ -48,30 +48,25 @@ def main() -> None:
     workspace = Path(os.environ.get("SEMINAR_WORKSPACE", ROOT / "workspace")).absolute()
     query = os.environ.get("SCREENS_QUERY", "dataset=sample&run=sample-seminar&person=p0302")
     workspace.mkdir(parents=True, exist_ok=True)
-    process, address = serve(workspace, workspace / "screens.log")
-    try:
-        with sync_playwright() as driver:
-            browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-            for dark in (False, True):
-                for width, height in WIDTHS.items():
-                    page = browser.new_context(
-                        viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
-                    ).new_page()
-                    for station in sys.argv[1:] or STATIONS:
-                        page.goto(f"{address}/{PATHS.get(station, station)}?{query}")
-                        settled(page, 180)
-                        page.wait_for_timeout(4000)
-                        page.wait_for_selector('[data-testid="stProgress"]', state="detached", timeout=300_000)
-                        page.wait_for_timeout(2000)
-                        settled(page, 180)
-                        if station == "presented":
-                            present(page, width)
-                        shot(page, station, width, dark)
-                    page.context.close()
-            browser.close()
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
+    with served(workspace, workspace / "screens.log") as (_, address), sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=WITH_WEBGL)
+        for dark in (False, True):
+            for width, height in WIDTHS.items():
+                page = browser.new_context(
+                    viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+                ).new_page()
+                for station in sys.argv[1:] or STATIONS:
+                    page.goto(f"{address}/{PATHS.get(station, station)}?{query}")
+                    settled(page, 180)
+                    page.wait_for_timeout(4000)
+                    page.wait_for_selector('[data-testid="stProgress"]', state="detached", timeout=300_000)
+                    page.wait_for_timeout(2000)
+                    settled(page, 180)
+                    if station == "presented":
+                        present(page, width)
+                    shot(page, station, width, dark)
+                page.context.close()
+        browser.close()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from benchmarks.app_client import Client
-from benchmarks.app_speed import serve
+from benchmarks.served import served
 from seminar_core.data.opening import open_dataset
 from seminar_core.encoders import is_encoded
 from seminar_core.workspace import Workspace
@@ -29,11 +29,7 @@ async def moved_while_encoding(address: str, workspace: Workspace) -> list[tuple
 
 def test_a_slider_that_moves_while_texts_are_encoded_gets_its_answer(tmp_path):
     workspace = Workspace(tmp_path / "workspace")
-    process, address = serve(workspace)
-    try:
-        with ThreadPoolExecutor(1) as apart:  # a browser test of the same process leaves its event loop running
-            found = apart.submit(asyncio.run, moved_while_encoding(address, workspace)).result()
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
+    # in a thread of its own: a browser test of the same process leaves its event loop running
+    with served(workspace.root) as (_, address), ThreadPoolExecutor(1) as apart:
+        found = apart.submit(asyncio.run, moved_while_encoding(address, workspace)).result()
     assert found == [(False, True), (False, True), (True, False)]

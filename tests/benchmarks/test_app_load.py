@@ -6,12 +6,12 @@ import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 
 from benchmarks.app_client import Client
 from benchmarks.app_load import Visit, by_station, run
-from benchmarks.app_speed import serve
-from seminar_core.workspace import Workspace
+from benchmarks.served import served
 
 
 def test_percentiles_are_of_the_pages_that_came_and_errors_are_counted():
@@ -20,6 +20,14 @@ def test_percentiles_are_of_the_pages_that_came_and_errors_are_counted():
     assert (everything["pages"], everything["errors"], everything["whole_p50_s"]) == (3, 1, 3.0)
     assert (life["drawn_p50_s"], life["whole_p100_s"], life["errors"]) == (2.0, 4.0, 0)
     assert (data["drawn_p95_s"], data["errors"]) == (None, 1)
+
+
+def test_a_server_that_cannot_start_says_why(tmp_path):
+    with (
+        pytest.raises(RuntimeError, match="no-such-option"),
+        served(tmp_path / "workspace", tmp_path / "log", "--no-such-option"),
+    ):
+        pass
 
 
 def test_two_sessions_walk_the_app_without_an_error():
@@ -44,12 +52,9 @@ async def pressed(address: str) -> tuple[str, float]:
         return client.query, pressed.drawn_s or 0.0
 
 
-def test_a_client_moves_a_weight_of_the_answer(tmp_path):
-    process, address = serve(Workspace(tmp_path / "workspace"))
-    try:
-        with ThreadPoolExecutor(1) as apart:
-            query, taken = apart.submit(asyncio.run, pressed(address)).result()
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
+def test_a_client_moves_a_weight_of_the_answer_and_the_server_s_processes_end_with_it(tmp_path):
+    with served(tmp_path / "workspace") as (process, address), ThreadPoolExecutor(1) as apart:
+        query, taken = apart.submit(asyncio.run, pressed(address)).result()
+        processes = psutil.Process(process.pid).children(recursive=True)
+    assert processes and not any(one.is_running() for one in processes)
     assert "weights=0%2C0%2C1%2C0" in query and 0 < taken < 60

@@ -1,7 +1,8 @@
 """A real browser on a real server: the app on a free port over a temporary workspace, and Debian's Chromium.
 
 `app_url` is the address of the served app, `open_page(path, width=..., dark=...)` opens one of its pages and waits
-until it has been drawn; `served_app.settled(page)` waits again after a click. Without a Chromium they skip and say so.
+until it has been drawn; `settled(page)` of benchmarks/served.py waits again after a click. Without a Chromium they skip
+and say so.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.served_app import CHROMIUM, FLAGS, serve, settled
+from benchmarks.served import CHROMIUM, WITH_WEBGL, served, settled
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +22,7 @@ def chromium() -> Iterator[object]:
         pytest.skip("no Chromium found: `apt-get install chromium`, or set CHROMIUM to its path")
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: `make setup`")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=WITH_WEBGL)
         yield browser
         browser.close()
 
@@ -36,10 +37,8 @@ def app_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def app_url(app_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the served app."""
     log = tmp_path_factory.mktemp("log") / "app.log"
-    process, address = serve(app_workspace, log)
-    yield address
-    process.terminate()
-    process.wait(timeout=20)
+    with served(app_workspace, log) as (_, address):
+        yield address
     print(log.read_text(errors="replace")[-4000:])
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.served import settled
 from seminar_core.stories.page import export_story
 from seminar_core.stories.story import sample_story
 from seminar_core.workspace import Workspace
-from tests.browser.served_app import settled
 
 axe = pytest.importorskip("axe_playwright_python.base", reason="axe-playwright-python is not installed: `make setup`")
 AXE = Path(axe.__file__).with_name("axe.min.js").read_text(encoding="utf-8")  # comes with the package

@@ -18,9 +18,9 @@ from PIL import Image
 from playwright.sync_api import TimeoutError
 
 from app.stations.alignment.selections import read_selection
+from benchmarks.served import ROOT, settled
 from seminar_core.data.opening import open_dataset
 from seminar_core.workspace import Workspace
-from tests.browser.served_app import ROOT, settled
 
 pytestmark = pytest.mark.browser
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.browser.served_app import entered, settled
+from benchmarks.served import settled
 from tests.tiny_run import COARSE, make_run
 
 pytestmark = pytest.mark.browser
@@ -20,6 +21,22 @@ def made(app_workspace: Path) -> None:
     """A tiny run in the served workspace."""
     if not (app_workspace / "runs" / "run").is_dir():
         make_run(app_workspace.parent)
+
+
+def entered(page, field, text: str, in_address: str) -> None:
+    """Type `text` into `field` and press Enter until the page's address holds `in_address`.
+
+    On a loaded machine a rerun that is still under way may put the field's old value back under the typing.
+    """
+    for _ in range(4):
+        field.fill(text)
+        field.press("Enter")
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            if in_address in page.url:
+                return
+            page.wait_for_timeout(100)
+    raise AssertionError(f"{in_address} never stood in the address, which is {page.url}")
 
 
 def metric(page, label: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.served_app import serve, settled
+from benchmarks.served import served, settled
 
 MOST_SECONDS = 60
 
@@ -23,10 +23,8 @@ MOST_SECONDS = 60
 def fresh(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     """A workspace that does not exist yet, and the address of the app that serves it."""
     workspace = tmp_path / "workspace"
-    process, address = serve(workspace, tmp_path / "app.log")
-    yield workspace, address
-    process.terminate()
-    process.wait(timeout=20)
+    with served(workspace, tmp_path / "app.log") as (_, address):
+        yield workspace, address
 
 
 def test_home_three_questions_tour_story_and_the_file_without_any_training(fresh, chromium, tmp_path: Path):

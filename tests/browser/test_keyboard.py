@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from tests.browser.served_app import settled
+from benchmarks.served import settled
 
 CHOSEN = "dataset=sample&run=sample-seminar"
 # The focused element, also inside of components, and how it and what is around it look.

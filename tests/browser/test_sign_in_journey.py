@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.served_app import free_port, serve, settled
+from benchmarks.served import free_port, served, settled
 
 pytestmark = pytest.mark.browser
 pytest.importorskip("authlib", reason="Authlib is not installed: the extra `auth`")
@@ -42,10 +42,8 @@ def address(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Ite
     app = f"http://127.0.0.1:{port}"
     secrets = folder / "secrets.toml"
     secrets.write_text(SECRETS.format(app=app, client=CLIENT, provider=provider.address))
-    process, found = serve(folder / "workspace", folder / "log", "--secrets.files", str(secrets), port=port)
-    yield found
-    process.terminate()
-    process.wait(timeout=20)
+    with served(folder / "workspace", folder / "log", "--secrets.files", str(secrets), port=port) as (_, found):
+        yield found
     print(Path(folder / "log").read_text(errors="replace")[-4000:])
 
 

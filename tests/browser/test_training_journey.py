@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.served import settled
 from seminar_core.jobs import control as jobs
 from seminar_core.workspace import Workspace
-from tests.browser.served_app import settled
 
 pytestmark = pytest.mark.browser
 

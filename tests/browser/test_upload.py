@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.served import settled
 from seminar_core.data.opening import open_dataset
 from seminar_core.workspace import Workspace
-from tests.browser.served_app import settled
 
 pytestmark = pytest.mark.browser
 GOOD = "person,time,item,query\n" + "\n".join(f"ann,{t},i{t % 4},{'red lamp' if t % 3 else ''}" for t in range(1, 13))

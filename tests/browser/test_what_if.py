@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.served_app import settled
+from benchmarks.served import settled
 from tests.tiny_run import COARSE, make_run
 
 pytestmark = pytest.mark.browser
