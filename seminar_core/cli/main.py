@@ -192,6 +192,7 @@ def run() -> None:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s", datefmt="%H:%M:%S"
     )
+    logging.getLogger("faiss").setLevel(logging.WARNING)  # it tells how it was loaded, in four lines
     end_with_parent()
     keep_files_private()
     load_areas()
