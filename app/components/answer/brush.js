@@ -72,9 +72,10 @@ Object.assign(Lanes.prototype, {
 
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return; // the browser's own: zoom, print, back
-    const n = this.xs?.length ?? 0, steps = { ArrowLeft: -1, ArrowRight: 1, Home: -n, End: n };
-    if (event.key in steps && n) {
-      const from = this.cursor, to = Math.min(Math.max(from < 0 ? (steps[event.key] < 0 ? n - 1 : 0) : from + steps[event.key], 0), n - 1);
+    const n = this.xs?.length ?? 0, from = this.cursor;
+    const places = { ArrowLeft: from < 0 ? n - 1 : from - 1, ArrowRight: from + 1, Home: 0, End: n - 1 }; // -1: no event yet
+    if (event.key in places && n) {
+      const to = Math.min(Math.max(places[event.key], 0), n - 1);
       if (event.shiftKey) {
         this.anchor ??= this.arrays.time[from < 0 ? to : from];
         this.mark(this.anchor, this.arrays.time[to]);
