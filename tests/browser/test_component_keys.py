@@ -143,6 +143,25 @@ def test_a_browser_without_webgl2_says_so_each_time_that_the_map_is_tried(the_ma
     assert the_map.evaluate("told") == [["no_webgl2", True]] * 3
 
 
+def test_a_map_whose_graphics_card_was_reset_draws_itself_again(the_map):
+    coloured = """() => { const { gl } = shadow.querySelector(".am").alignmentMap.scene;
+      const box = [gl.drawingBufferWidth, gl.drawingBufferHeight], pixels = new Uint8Array(4 * box[0] * box[1]);
+      gl.readPixels(0, 0, ...box, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
+      return pixels.filter((value, at) => at % 4 === 3 && value > 0).length; }"""
+    the_map.evaluate("show(data)")
+    the_map.wait_for_function("shadow.querySelector('.am').dataset.drawn")
+    the_map.wait_for_timeout(800)
+    before = the_map.evaluate(coloured)
+    context = "shadow.querySelector('.am').alignmentMap.scene.gl"
+    the_map.evaluate(f"window.reset = {context}.getExtension('WEBGL_lose_context'); reset.loseContext()")
+    the_map.wait_for_function(f"{context}.isContextLost()")
+    the_map.wait_for_timeout(100)
+    the_map.evaluate("reset.restoreContext()")
+    the_map.wait_for_function(f"!{context}.isContextLost()")
+    the_map.wait_for_timeout(800)
+    assert before > 500 and the_map.evaluate(coloured) == before
+
+
 def test_the_focus_stays_on_a_card_and_on_show_more_over_newer_answers(the_answer):
     show = "(data) => show(data)"
     the_answer.evaluate(show, answered(1, [1, 2, 3, 4]))
@@ -197,3 +216,13 @@ def test_cards_keep_their_focus_and_strips_stay_swept_when_data_change(load):
     page.evaluate("shadow.querySelector('.open[data-id=g3]').focus()")
     show(1, "newer")
     assert page.evaluate(FOCUSED) == "open g3" and page.evaluate(rows) == [0, 700, 0]
+
+
+def test_home_and_end_go_to_the_first_and_the_last_event_from_anywhere(the_answer):
+    the_answer.evaluate("(data) => show(data)", answered(1, [1, 2, 3, 4]))
+    the_answer.evaluate("shadow.querySelector('.stage').focus()")
+    seen = []
+    for key in ("End", "Home", "Escape", "Home", "Escape", "ArrowLeft", "Escape", "ArrowRight"):
+        the_answer.keyboard.press(key)
+        seen.append(the_answer.evaluate("shadow.querySelector('.tip:not([hidden]) b')?.textContent ?? ''"))
+    assert seen == ["event 4", "event 1", "", "event 1", "", "event 4", "", "event 1"]

@@ -4,6 +4,9 @@ Object.assign(AlignmentMap.prototype, {
   listen() {
     const { stage, root } = this;
     const at = (event) => { const box = stage.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
+    const { canvas } = this.scene.gl;
+    canvas.addEventListener("webglcontextlost", (event) => event.preventDefault()); // or it never comes back
+    canvas.addEventListener("webglcontextrestored", () => this.restore());
     stage.addEventListener("pointerdown", (event) => this.down(event, at(event)));
     stage.addEventListener("pointermove", (event) => this.move(event, at(event)));
     stage.addEventListener("pointerup", (event) => this.up(event, at(event)));

@@ -45,15 +45,25 @@ class AlignmentMap {
     this.buildControls();
     this.resize();
     if (!this.view.fitted || before) this.view.fit();
-    this.points.xy.forEach((xy, k) => this.scene.put(`xy_${k}`, xy));
     this.order = Scene.shuffle(this.points.n);
-    this.scene.put("shape", this.points.channel.map((c) => SHAPES[this.points.head.shapes[this.points.channels[c]]]));
     this.old = before?.xy;
-    this.paint();
+    this.fill();
     if (same && !this.calm) this.morph();
     this.root.dataset.points = String(this.points.n);
     this.root.dataset.panes = String(this.view.panes.length);
     this.goOn();
+  }
+
+  fill() {
+    this.points.xy.forEach((xy, k) => this.scene.put(`xy_${k}`, xy));
+    this.scene.put("shape", this.points.channel.map((c) => SHAPES[this.points.head.shapes[this.points.channels[c]]]));
+    this.paint();
+  }
+
+  restore() { // after a sleep or a reset of the graphics card
+    this.scene.prepare();
+    if (this.morphing !== undefined) this.old.forEach((xy, k) => this.scene.put(`old_${k}`, xy));
+    if (this.points) this.fill();
   }
 
   goOn() { // with a film that ran when its map was taken away, or when another view was looked at

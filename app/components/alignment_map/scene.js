@@ -65,9 +65,15 @@ class Scene {
     const gl = canvas.getContext("webgl2", { antialias: false, alpha: true, premultipliedAlpha: false, preserveDrawingBuffer: true });
     if (!gl) throw new Error("no WebGL2");
     this.gl = gl;
+    this.prepare();
+  }
+
+  prepare() { // also once the browser gives a lost context back; its buffers are to be put again
+    const { gl } = this;
     this.point = program(gl, POINT_VERTEX, POINT_FRAGMENT);
     this.line = program(gl, LINE_VERTEX, LINE_FRAGMENT);
     this.buffers = new Map();
+    this.list = gl.createBuffer();
     this.lineCount = 0;
     gl.enable(gl.BLEND);
     gl.blendFuncSeparate(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA, gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
@@ -116,7 +122,6 @@ class Scene {
     this.attribute(2, "colour", 4, gl.UNSIGNED_BYTE, true);
     this.attribute(3, "shape", 1, gl.UNSIGNED_BYTE, false);
     this.attribute(4, "state", 1, gl.UNSIGNED_BYTE, false);
-    this.list ??= gl.createBuffer();
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.list);
     gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, look.points, gl.STREAM_DRAW);
     gl.drawElements(gl.POINTS, look.points.length, gl.UNSIGNED_INT, 0);
