@@ -13,6 +13,7 @@ import streamlit as st
 
 from app import loaders, state, widgets
 from app.components.focus import focus_on
+from app.parameters import PARAMETERS, write_value
 
 RECENT, KEPT, EACH = "seminar_recent", 8, 6
 # Whether it is open: a page that is drawn once more for another reason would close it.
@@ -78,12 +79,12 @@ def settings(text: str) -> list[Found]:
         for name, label in known.items():
             if value and words.casefold() == name:
                 try:
-                    read = state.PARAMETERS[name].read(value.strip())
+                    read = PARAMETERS[name].read(value.strip())
                 except ValueError:
                     continue
-                answers.append(Found("Setting", f"Set {label} to {state.write_value(read)}", station, {name: read}))
+                answers.append(Found("Setting", f"Set {label} to {write_value(read)}", station, {name: read}))
             elif text.casefold() in (name, label.casefold()) or text.casefold() in label.casefold():
-                now = state.write_value(state.get(name)) or "none"
+                now = write_value(state.get(name)) or "none"
                 answers.append(Found("Setting", f"{label}, now {now}", station))
     return answers[:EACH]
 
@@ -93,7 +94,7 @@ def remember(station: str, title: str) -> None:
     what = [state.get(name) for name in ("person", "item", "run") if state.get(name)]
     label = " · ".join([title, *what])
     recent = [one for one in st.session_state.get(RECENT, []) if one.label != label]
-    choices = {name: state.get(name) for name in state.PARAMETERS}
+    choices = {name: state.get(name) for name in PARAMETERS}
     st.session_state[RECENT] = [Found("Recent", label, station, choices), *recent][:KEPT]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from app import loaders, state, widgets
+from app.parameters import PARAMETERS
 from seminar_core.stories.story import BUNDLED, Slide, story_names, with_slide
 
 # What a story shows of a station: view and words.
@@ -32,7 +33,7 @@ def slide_of(station: str, view: str, caption: str, note: str) -> Slide:
     person = state.get("person") or str(loaders.report(name)["example_person"])
     settings: dict[str, Any] = {}
     if view == "retrieve":
-        settings = {n: state.get(n) for n in ASKED if n == "k" or state.get(n) != state.PARAMETERS[n].default}
+        settings = {n: state.get(n) for n in ASKED if n == "k" or state.get(n) != PARAMETERS[n].default}
         if "head" in settings:
             settings["head"] = int(settings["head"])
     return Slide(

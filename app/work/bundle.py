@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app import loaders, state
+from app import loaders
+from app.parameters import PARAMETERS
 from app.stations.alignment import loaders as alignment
 from app.stations.home.view import most_lost
 from app.stations.life import loaders as life
@@ -55,7 +56,7 @@ def retrieve(person: str, shortlist: float) -> None:
     dataset = loaders.dataset(SAMPLE)
     item = next_item(dataset, Question(person, ""))
     assert item is not None
-    question = Question(person, item, k=state.PARAMETERS["k"].default, shortlist=shortlist)
+    question = Question(person, item, k=PARAMETERS["k"].default, shortlist=shortlist)
     events = evidence.lost_first(sources.answered(RUN, question).verdicts).event
     sources.explanation(RUN, question, str(events.iloc[0]))
 

@@ -92,6 +92,20 @@ def test_the_run_is_opened_behind_a_page_that_shows_a_kept_answer(open_app, unas
     assert not ask_of(at, "k", 6).exception and len(opened) == 1
 
 
+def test_a_run_that_could_not_be_opened_behind_a_page_is_opened_behind_the_next(open_app, unasked, monkeypatch):
+    open_app(unasked, "retrieval", **OPENS)
+    question = Question("p1", last_item(unasked), k=50, spec=COARSE, shortlist=0.0)
+    st.cache_resource.clear()
+    sources.opened_once.clear()
+    with monkeypatch.context() as broken:
+        broken.setattr(loaders, "encoding_of", lambda run: (None, lambda: False))
+        broken.setattr(waiting, "ahead", lambda encoding: None)
+        sources.open_ahead("run", question).join()
+    assert not sources.opened_once
+    sources.open_ahead("run", question).join()
+    assert sources.opened_once
+
+
 def test_a_workspace_that_can_only_be_read_shows_what_was_kept(open_app, unasked, monkeypatch):
     said = words_of(open_app(unasked, "retrieval", **OPENS))
     st.cache_resource.clear()

@@ -10,16 +10,17 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from app import state
+from app.parameters import OF_ONE_DATASET, read_query, write_query
 
 
 def test_defaults_are_not_written():
-    choices, notices = state.read_query({})
-    assert notices == [] and state.write_query(choices) == {}
+    choices, notices = read_query({})
+    assert notices == [] and write_query(choices) == {}
 
 
 def test_a_link_holds_the_version_and_what_was_changed():
-    choices, _ = state.read_query({})
-    query = state.write_query({**choices, "k": 20, "weights": (1.0, 0.5, 0.0, 2.0), "mask": ("Q", "I"), "to_s": 5})
+    choices, _ = read_query({})
+    query = write_query({**choices, "k": 20, "weights": (1.0, 0.5, 0.0, 2.0), "mask": ("Q", "I"), "to_s": 5})
     assert query == {"v": "1", "k": "20", "weights": "1,0.5,0,2", "mask": "Q,I", "to_s": "5"}
 
 
@@ -42,8 +43,8 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), ma
     )
 )
 def test_what_is_written_is_read_back(changes):
-    choices = {**state.read_query({})[0], **changes}
-    again, notices = state.read_query(state.write_query(choices))
+    choices = {**read_query({})[0], **changes}
+    again, notices = read_query(write_query(choices))
     assert again == choices and notices == []
 
 
@@ -63,12 +64,12 @@ def test_what_is_written_is_read_back(changes):
     ],
 )
 def test_what_a_link_holds_that_cannot_be_used_is_said(query, says):
-    _, notices = state.read_query(query)
+    _, notices = read_query(query)
     assert any(says in notice for notice in notices)
 
 
 def test_what_can_be_read_of_an_old_link_is_used():
-    choices, notices = state.read_query({"v": "0", "person": "7", "gone": "1"})
+    choices, notices = read_query({"v": "0", "person": "7", "gone": "1"})
     assert choices["person"] == "7" and len(notices) == 2
 
 
@@ -157,7 +158,7 @@ def test_another_data_set_lets_go_what_was_chosen_in_the_one_before():
         state.begin()
         state.put(run="r", person="p", item_b="i", categories=("red",), hide_from_s=5, selected="ab", k=20)
         state.put(dataset="other", person="q")
-        kept = {name: state.get(name) for name in state.OF_ONE_DATASET if state.get(name)}
+        kept = {name: state.get(name) for name in OF_ONE_DATASET if state.get(name)}
         state.undo()
         st.json({"kept": kept, "k": state.get("k"), "back": [state.get("person"), state.get("categories")]})
 

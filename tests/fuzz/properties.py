@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from app import state
+from app.parameters import PARAMETERS, read_query, write_query
 from seminar_core.cli import main as command_line
 from seminar_core.data.hints import Hints, make_hints
 from seminar_core.data.importers.table import import_table
@@ -97,10 +97,10 @@ def vectors(data: bytes) -> None:
 
 def links(query: dict[str, str]) -> None:
     """A link is read with a notice for what is wrong, and what was read makes a link that reads the same."""
-    choices, notices = state.read_query(query)
-    known = [name for name in query if name in state.PARAMETERS]
-    assert set(choices) == set(state.PARAMETERS) and len(notices) <= len(query)
-    again, _ = state.read_query(state.write_query(choices))
+    choices, notices = read_query(query)
+    known = [name for name in query if name in PARAMETERS]
+    assert set(choices) == set(PARAMETERS) and len(notices) <= len(query)
+    again, _ = read_query(write_query(choices))
     for name in known:
         assert repr(again[name]) == repr(choices[name]), name
 
@@ -175,7 +175,7 @@ settings_words = st.lists(
     ).map("=".join),
     max_size=3,
 )
-link_parameters = st.dictionaries(st.sampled_from((*state.PARAMETERS, "v", "odd")), inputs.nasty, max_size=5)
+link_parameters = st.dictionaries(st.sampled_from((*PARAMETERS, "v", "odd")), inputs.nasty, max_size=5)
 PROPERTIES = {
     "tables": Property(
         st.tuples(inputs.table_files(), st.none() | inputs.table_files("items")), tables, quick=20

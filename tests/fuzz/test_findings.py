@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from app.state import PARAMETERS, read_query
+from app.parameters import PARAMETERS, read_query
 from seminar_core.data.hints import make_hints
 from seminar_core.data.importers.table import import_table
 from seminar_core.errors import CorruptFileError, InvalidDataError, SeminarError

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from app import limits, loaders, state
+from app import limits, loaders
+from app.parameters import PARAMETERS
 from app.work import tasks, waiting
 from app.work.waiting import Heavy
 from seminar_core.errors import SeminarError
@@ -110,7 +111,7 @@ def answered(run_name: str, question: Question) -> Answered:
 def opens_a_page(question: Question) -> bool:
     """Whether nothing but the target, the specification and the shortlist was chosen."""
     target = {name: getattr(question, name) for name in ("person", "item", "query", "at", "spec", "shortlist")}
-    return question == type(question)(**target, k=state.PARAMETERS["k"].default)
+    return question == type(question)(**target, k=PARAMETERS["k"].default)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -183,8 +184,13 @@ def _open_ahead(root: str, run_name: str, key: str, _question: Question) -> thre
 
 
 def open_ahead(run_name: str, question: Question) -> threading.Thread:
-    """Open a run behind the page that shows the answer to `question`, and answer it; once.
+    """Open a run behind the page that shows the answer to `question`, and answer it: once, again where that failed.
 
     The page may show a kept answer, and the settings that are moved next are to find run, searches and kernels ready.
     """
-    return _open_ahead(*_key(run_name), question)
+    key = _key(run_name)
+    opening = _open_ahead(*key, question)
+    if not opening.is_alive() and key not in opened_once:
+        _open_ahead.clear(*key)
+        opening = _open_ahead(*key, question)
+    return opening

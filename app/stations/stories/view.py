@@ -10,6 +10,7 @@ import streamlit as st
 
 from app import loaders, state, widgets
 from app.components.presenter import present
+from app.parameters import read_query
 from seminar_core.stories import edit
 from seminar_core.stories.page import export_story
 from seminar_core.stories.story import BUNDLED, Slide, Story, load_story, save_story, story_names
@@ -122,6 +123,6 @@ def one_slide(story: Story, number: int, slide: Slide) -> None:
 def reopen(slide: Slide) -> None:
     """Open the view where it was saved, with its choices."""
     station, _, query = slide.link.partition("?")
-    choices, _ = state.read_query(dict(parse_qsl(query)))
+    choices, _ = read_query(dict(parse_qsl(query)))
     state.put(**choices)
     widgets.open_station(station)
