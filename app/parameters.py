@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+from urllib.parse import unquote
 from zoneinfo import available_timezones
 
 from seminar_core.retrieval.spec import DEFAULT
@@ -27,7 +28,7 @@ class Parameter:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(part for part in text.split(",") if part))
+    return tuple(dict.fromkeys(unquote(part) for part in text.split(",") if part))
 
 
 def _numbers(text: str) -> tuple[float, ...]:
@@ -185,12 +186,17 @@ OF_ONE_DATASET = (
 )
 
 
+def _part(name: str) -> str:
+    """A name of a list, whose own commas do not end it."""
+    return name.replace("%", "%25").replace(",", "%2C")
+
+
 def write_value(value: Any) -> str:
     """A choice as the URL holds it."""
     if isinstance(value, bool):
         return "1" if value else "0"
     if isinstance(value, tuple | list):
-        return ",".join(f"{v:g}" if isinstance(v, float) else str(v) for v in value)
+        return ",".join(f"{v:g}" if isinstance(v, float) else _part(str(v)) for v in value)
     return "" if value is None else str(value)
 
 

@@ -24,6 +24,14 @@ def test_a_link_holds_the_version_and_what_was_changed():
     assert query == {"v": "1", "k": "20", "weights": "1,0.5,0,2", "mask": "Q,I", "to_s": "5"}
 
 
+def test_a_name_with_a_comma_stays_one_name():
+    chosen = {**read_query({})[0], "categories": ("Clothing, Shoes & Jewelry", "50% off"), "actions": ("buy",)}
+    query = write_query(chosen)
+    assert query == {"v": "1", "categories": "Clothing%2C Shoes & Jewelry,50%25 off", "actions": "buy"}
+    assert read_query(query) == (chosen, [])
+    assert read_query({"v": "1", "categories": "50% off,toys"})[0]["categories"] == ("50% off", "toys")
+
+
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=20)
 
 
@@ -34,6 +42,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), ma
         optional={
             "person": TEXT,
             "query": TEXT,
+            "categories": st.lists(TEXT.filter(bool), max_size=3, unique=True).map(tuple),
             "k": st.integers(0, 10_000),
             "held_out": st.booleans(),
             "weights": st.just(()) | st.tuples(*[st.integers(0, 40).map(lambda n: n / 8)] * 4),
