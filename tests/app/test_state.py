@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from app import state
-from app.parameters import OF_ONE_DATASET, read_query, write_query
+from app.parameters import read_query, write_query
 
 
 def test_defaults_are_not_written():
@@ -163,6 +163,7 @@ def test_another_data_set_lets_go_what_was_chosen_in_the_one_before():
         import streamlit as st
 
         from app import state
+        from app.parameters import OF_ONE_DATASET
 
         state.begin()
         state.put(run="r", person="p", item_b="i", categories=("red",), hide_from_s=5, selected="ab", k=20)
