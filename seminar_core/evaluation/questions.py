@@ -105,8 +105,9 @@ def ask(
         return _ask_catalogue(targets, mode, protocol)
     if not isinstance(negatives, int) or isinstance(negatives, bool):
         raise ConfigError(f"negatives = {negatives!r} is neither a whole number nor 'full'", hint="use --negatives 99")
+    count = min(negatives, dataset.n_items)  # rivals are distinct items: nobody has more, whatever is asked for
     chosen = evaluation_candidates(
-        dataset, split, targets, mode=mode, sampler=sampler, count=negatives, seed=seed, pool=pool
+        dataset, split, targets, mode=mode, sampler=sampler, count=count, seed=seed, pool=pool
     )
     protocol |= {
         "n": len(chosen.targets),

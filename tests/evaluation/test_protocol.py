@@ -25,6 +25,15 @@ from tests.evaluation.asked_data import PlainTruth, plain_data
 MODES = ("recommendation", "search", "pair")
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_more_rivals_than_there_are_items_are_all_of_them(mode):
+    dataset, split = plain_data()
+    enough = ask(dataset, split, mode=mode, negatives=dataset.n_items)
+    more = ask(dataset, split, mode=mode, negatives=10**18 - 1)
+    assert np.array_equal(more.item, enough.item) and np.array_equal(more.query, enough.query)
+    assert more.protocol["fewer_rivals"] == len(more) and more.protocol["negatives"] == 10**18 - 1
+
+
 def count_in_life(lives, targets):
     """Scores a candidate by how often its item stands among the events that the target may see."""
     seen = lives.valid[:, None, :] & (np.arange(lives.item.shape[1]) < targets.visible[..., None])  # (B, P, L)
