@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -97,15 +98,26 @@ def parse(name: str, value: Any, kind: type) -> Any:
             return {"true": True, "false": False, "1": True, "0": False}[str(value).lower()]
         if kind in (int, float) and isinstance(value, bool):
             raise ValueError
-        if kind is int:
-            if float(value) != int(float(value)):
-                raise ValueError
-            return int(float(value))
-        return kind(value)
+        return whole(value) if kind is int else kind(value)
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise ConfigError(
             f"setting {name} = {value!r} is not of type {kind.__name__}", hint=f"give {name} as {kind.__name__}"
         ) from error
+
+
+def whole(value: Any) -> int:
+    """`value` as a whole number, to its last digit; `1e3` and 2.0 are whole numbers too.
+
+    Raises:
+        ValueError, TypeError, OverflowError: it is none.
+    """
+    if isinstance(value, int | str):
+        with suppress(ValueError):
+            return int(value)
+    number = float(value)
+    if not number.is_integer():
+        raise ValueError
+    return int(number)
 
 
 def assignments(texts: Iterable[str]) -> dict[str, str]:

@@ -32,6 +32,12 @@ def test_a_leaf_is_set_by_its_own_name_or_by_its_path():
     assert (a.batches.negatives, a.model.width, a.seed, a.model.prior) == (50, 32, 7, False)
 
 
+@pytest.mark.parametrize("given", [9007199254740993, "9007199254740993"])
+def test_a_whole_number_is_kept_to_its_last_digit(given):
+    assert with_values(FinetuneConfig(), {"seed": given}).seed == 9007199254740993
+    assert with_values(FinetuneConfig(), {"seed": "1e3", "negatives": 5.0}).seed == 1000
+
+
 def test_an_unknown_setting_lists_the_known_ones_and_the_nearest():
     with pytest.raises(ConfigError, match=r"negatvies.*known: .*negatives") as caught:
         with_values(FinetuneConfig(), {"negatvies": "50"})
