@@ -107,8 +107,11 @@ def refuse_while_used(workspace: Workspace, kind: str, name: str) -> None:
     Raises:
         NotReadyError: naming the job or the run.
     """
-    if kind in ("run", "checkpoints") and (workspace.run_dir(name) / "status.json").is_file():
-        status = read_status(workspace.run_dir(name))
+    if kind in ("run", "checkpoints"):
+        try:
+            status = read_status(workspace.run_dir(name))
+        except SeminarError:  # so damaged that nothing can be training it
+            status = {}
         if status.get("state") == "running":
             raise NotReadyError(
                 f"run {name!r} is being trained by process {status.get('pid')}", hint="wait for it, or stop it first"

@@ -139,9 +139,18 @@ def write_status(directory: Path, *, state: str, **facts: Any) -> None:
 
 
 def read_status(directory: Path) -> dict[str, Any]:
-    """The run's status; "interrupted" when it says running and its process is gone."""
-    status: dict[str, Any] = read_json(directory / "status.json")
-    if status.get("state") == "running" and not is_same_process(status.get("pid"), status.get("pid_identity")):
+    """The run's status; "interrupted" when it says running and its process is gone.
+
+    Raises:
+        MissingFileError: there is none.
+        CorruptFileError: status.json is not one.
+    """
+    status = read_json(directory / "status.json")
+    if not isinstance(status, dict) or not isinstance(status.get("state"), str):
+        raise CorruptFileError(
+            f"{directory / 'status.json'} is not a run's status", hint="delete the run, or train it again"
+        )
+    if status["state"] == "running" and not is_same_process(status.get("pid"), status.get("pid_identity")):
         return {**status, "state": "interrupted"}
     return status
 

@@ -37,6 +37,7 @@ from seminar_core.jobs.state import (
     write_status,
 )
 from seminar_core.processes import process_identity
+from seminar_core.training.run_files import RunCard, list_runs, new_run
 from seminar_core.workspace import Workspace
 
 DOUBLE = Path(__file__).with_name("job_double.py")
@@ -254,6 +255,16 @@ def test_a_damaged_status_is_that_jobs_failure_and_stops_no_other(workspace: Wor
     assert second["state"] == "done"
     with pytest.raises(CorruptFileError, match=r"status\.json"):
         jobs.resume(workspace, broken)
+
+
+@pytest.mark.parametrize("left", ["", '{"state": "run', "[]", "{}"])
+def test_a_run_with_a_damaged_status_is_listed_as_damaged_and_can_be_deleted(workspace: Workspace, left: str):
+    card = RunCard("broken", "ranker", "din", "d", "h", {}, {}, 0)
+    directory = new_run(workspace, card, overwrite=False)
+    (directory / "status.json").write_text(left)
+    (row,) = [row for row in list_runs(workspace)["runs"] if row["run"] == "broken"]
+    assert row["state"] == "damaged" and "status.json" in row["error"]
+    assert delete(workspace, "run", "broken")["deleted"] == "broken" and not directory.exists()
 
 
 def test_options_are_read_from_the_words():
