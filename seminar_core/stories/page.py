@@ -8,7 +8,9 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from ..errors import MissingFileError, ResourceError
+from plotly.offline import get_plotlyjs
+
+from ..errors import ConfigError, MissingFileError, ResourceError
 from ..progress import Progress, silent
 from ..workspace import Workspace
 from .glossary import explained, glossary
@@ -90,8 +92,34 @@ def export_story(workspace: Workspace, story: Story, out: Path, progress: Progre
         story, out, bytes, slides, and `missing`: list of {slide, why} of what could not be shown.
 
     Raises:
-        ResourceError: it would be larger than `MOST_BYTES`; the message says which part is large, nothing is written.
-        MissingFileError: it cannot be written there.
+        ConfigError: `out` is a folder.
+        MissingFileError: `out` lies in a folder that does not exist.
+        ResourceError: as `story_page`; nothing is written.
+    """
+    if out.is_dir():
+        raise ConfigError(
+            f"{out} is a folder, and a story is one file", hint=f"give the file a name: --out {out / story.name}.html"
+        )
+    if not out.parent.is_dir():
+        raise MissingFileError(f"the folder {out.parent} does not exist", hint="make it first, or choose another")
+    page, shown = story_page(workspace, story, progress)
+    partial = out.with_name(f".partial-{uuid.uuid4().hex[:8]}-{out.name}")
+    try:
+        partial.write_text(page, encoding="utf-8")
+        os.replace(partial, out)
+    finally:
+        partial.unlink(missing_ok=True)
+    missing = [{"slide": number, "why": one.missing} for number, one in enumerate(shown, start=1) if one.missing]
+    return {
+        "story": story.name, "out": str(out), "bytes": len(page.encode()), "slides": len(shown), "missing": missing,
+    }  # fmt: skip
+
+
+def story_page(workspace: Workspace, story: Story, progress: Progress = silent) -> tuple[str, list[Shown]]:
+    """A story as one HTML page, and its slides as they are shown there.
+
+    Raises:
+        ResourceError: it would be larger than `MOST_BYTES`; the message names the largest slide.
     """
     stage, shown = Stage(workspace), []
     for number, slide in enumerate(story.slides):
@@ -99,11 +127,10 @@ def export_story(workspace: Workspace, story: Story, out: Path, progress: Progre
         shown.append(stage.show(slide))
     told: set[str] = set()
     parts = [section(number, one, len(shown), told) for number, one in enumerate(shown, start=1)]
-    head = header(story, shown)
     page = (
         f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        f"<title>{html.escape(story.title)}</title><style>{STYLE}</style>"
-        f"<body><main>{head}{''.join(parts)}{glossary(told)}</main>"
+        f"<title>{html.escape(story.title)}</title><style>{STYLE}</style>{plotly_for(shown)}"
+        f"<body><main>{header(story, shown)}{''.join(parts)}{glossary(told)}</main>"
         f"<script>{SCRIPT}</script></body></html>"
     )
     size = len(page.encode())
@@ -114,16 +141,14 @@ def export_story(workspace: Workspace, story: Story, out: Path, progress: Progre
             f"({story.slides[largest].view}) has {len(parts[largest].encode()):,} of them",
             hint="leave that slide out",
         )
-    partial = out.with_name(f".partial-{uuid.uuid4().hex[:8]}-{out.name}")
-    try:
-        partial.write_text(page, encoding="utf-8")
-        os.replace(partial, out)
-    except OSError as error:
-        raise MissingFileError(
-            f"the story cannot be written to {out}: {error}", hint="choose a folder that exists"
-        ) from error
-    missing = [{"slide": number, "why": one.missing} for number, one in enumerate(shown, start=1) if one.missing]
-    return {"story": story.name, "out": str(out), "bytes": size, "slides": len(shown), "missing": missing}
+    return page, shown
+
+
+def plotly_for(shown: list[Shown]) -> str:
+    """Plotly's script, which is most of the page; none where no slide has a figure."""
+    if all(one.figure is None for one in shown):
+        return ""
+    return f"<script>window.PlotlyConfig = {{MathJaxConfig: 'local'}};{get_plotlyjs()}</script>"
 
 
 def header(story: Story, shown: list[Shown]) -> str:
@@ -144,7 +169,7 @@ def header(story: Story, shown: list[Shown]) -> str:
 
 
 def section(number: int, one: Shown, of: int, told: set[str]) -> str:
-    """One slide of `of`; Plotly's script comes with the first, a term is explained where it first stands."""
+    """One slide of `of`; a term is explained where it first stands."""
     slide = one.slide
     body = [f"<section><h2 tabindex=-1>{html.escape(slide.caption or slide.view)}</h2>"]
     if one.missing:
@@ -152,9 +177,7 @@ def section(number: int, one: Shown, of: int, told: set[str]) -> str:
     if one.words:
         body.append(f"<p>{explained(one.words, told)}</p>")
     if one.figure is not None:
-        drawn = one.figure.to_html(
-            full_html=False, include_plotlyjs=number == 1, config=PLOT, default_height=f"{HEIGHT}px"
-        )
+        drawn = one.figure.to_html(full_html=False, include_plotlyjs=False, config=PLOT, default_height=f"{HEIGHT}px")
         body.append(f"<div class=picture role=figure aria-label='{html.escape(one.words, quote=True)}'>{drawn}</div>")
     if slide.note:
         body.append(f"<p class=note>{explained(slide.note, told)}</p>")

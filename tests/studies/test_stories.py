@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -76,6 +78,14 @@ def test_a_story_of_a_deleted_run_or_person_shows_what_is_left(made, tmp_path):
     assert "a &lt;b&gt;life&lt;/b&gt;" in text and "a <b>life</b>" not in text
 
 
+def test_figures_are_drawn_also_where_the_first_slide_has_none_and_without_any_no_plotly_comes_along(made, tmp_path):
+    slides = (Slide("training", run="gone"), Slide("life", dataset="tiny", person="p1"), Slide("data", dataset="tiny"))
+    export_story(made, Story("mine", "Mine", slides), tmp_path / "mine.html")
+    text = (tmp_path / "mine.html").read_text(encoding="utf-8")
+    assert text.count("window.PlotlyConfig") == 1 and text.index("window.PlotlyConfig") < text.index("<section")
+    assert export_story(made, Story("mine", "Mine", slides[:1]), tmp_path / "none.html")["bytes"] < 20_000
+
+
 def test_a_slide_says_what_the_command_says(made):
     dataset = open_dataset(made, "tiny")
     life = dataset.store.life(dataset.person_row("p1"))
@@ -145,13 +155,32 @@ def test_stories_are_saved_listed_and_begun_by_their_first_slide(workspace):
         load_story(workspace, "bad")
 
 
-def test_an_export_that_is_too_large_or_has_nowhere_to_go_says_so_and_writes_nothing(made, tmp_path, monkeypatch):
+def test_an_export_that_is_too_large_names_its_largest_slide_and_writes_nothing(made, tmp_path, monkeypatch):
     story = Story("mine", "Mine", (Slide("life", dataset="tiny", person="p1"),))
-    with pytest.raises(MissingFileError, match="cannot be written"):
-        export_story(made, story, tmp_path / "no" / "story.html")
     monkeypatch.setattr(page, "MOST_BYTES", 1000)
     with pytest.raises(ResourceError, match=r"slide 1 \(life\) has"):
         export_story(made, story, tmp_path / "story.html")
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_no_file_can_be_is_said_before_anything_is_drawn(made, tmp_path, monkeypatch):
+    story = Story("mine", "Mine", (Slide("life", dataset="tiny", person="p1"),))
+    monkeypatch.setattr(Stage, "show", lambda self, slide: pytest.fail("drawn"))
+    with pytest.raises(MissingFileError, match=r"the folder .*no does not exist"):
+        export_story(made, story, tmp_path / "no" / "story.html")
+    with pytest.raises(ConfigError, match=r"is a folder") as said:
+        export_story(made, story, tmp_path)
+    assert said.value.hint == f"give the file a name: --out {tmp_path / 'mine.html'}"
+
+
+def test_an_export_into_a_full_disk_leaves_nothing_and_the_machine_s_own_error(made, tmp_path, monkeypatch):
+    def cut_short(path, text, encoding):
+        path.write_bytes(text.encode(encoding)[:1000])
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_text", cut_short)
+    with pytest.raises(OSError, match="No space left"):
+        export_story(made, Story("mine", "Mine", ()), tmp_path / "story.html")
     assert not list(tmp_path.iterdir())
 
 
