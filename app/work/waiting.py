@@ -32,7 +32,7 @@ from .process import Task
 
 QUICK_S = 0.3  # what is there so soon needs no panel; seconds that one run of a page may wait in all
 EVERY_S = 1.0
-FORMAT = 2  # raise it when a task answers the same question otherwise than before
+FORMAT = 3  # raise it when a task answers the same question otherwise than before
 OPENED, MOST_OPENED = "opened", 64 << 20
 SERVER = "the server"  # asks ahead, and never goes away
 PARTS, ASKED, WITHIN, STOPPED, PATIENCE = (

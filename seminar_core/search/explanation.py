@@ -1,9 +1,10 @@
 """Why one event was kept or lost: where its exact score comes from, and where the approximate score errs.
 
-Diagnostics, behind a search trace; what the command `explain` answers. Both decompositions are exact sums:
-contributions of channel pairs add up to the exact score, errors (by channel, and by sub-space) to approximate minus
-exact. A residual quantiser has no sub-spaces of its own, so its coded space is cut into as many equal blocks as it has
-code words; what a transform dropped before coding is one last entry.
+Diagnostics, behind a search trace; what the command `explain` answers. An event is explained for one head: one that
+lost it, where there is such a head. Both decompositions are exact sums: contributions of channel pairs add up to the
+exact score, errors (by channel, and by sub-space) to approximate minus exact. A residual quantiser has no sub-spaces of
+its own, so its coded space is cut into as many equal blocks as it has code words; what a transform dropped before
+coding is one last entry.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ..retrieval.parts import PART_CHANNELS, Part
 from ..retrieval.quantisers import Scalar
 from .second_stage import channel_parts
 from .study import Study
-from .trace import Trace
+from .trace import Side, Trace
 
 BLOCKS_OF_SCALAR = 8
 
@@ -58,7 +59,7 @@ def explain_event(study: Study, found: Trace, event: str) -> dict[str, Any]:
         NotReadyError, SpecError: the specification has no codebooks.
     """
     place = searched_place(found, event)
-    head = int(found.scores[:, place].argmax())
+    head = explained_head(found, place)
     books = study.codebooks(found.question.spec)
     coded = code_of(study, books, found, int(event))
     u = found.folded.u[head, PART_CHANNELS[coded.part.name]].reshape(-1)
@@ -66,6 +67,7 @@ def explain_event(study: Study, found: Trace, event: str) -> dict[str, Any]:
     return {
         "event": str(int(event)),
         "head": head if found.question.head is None else found.question.head,
+        "kept_by_heads": {"exact": heads_of(found.exact, int(event)), "approx": heads_of(found.approx, int(event))},
         "score_exact": float(found.scores[head, place]),
         "score_approx": float(found.scores[head, place] + coded.scale * (u @ difference)),
         "contributions": contributions(study, found, int(event), head).tolist(),
@@ -91,6 +93,23 @@ def searched_place(found: Trace, event: str) -> int:
             hint="only events strictly before the target's time, outside a left-out period, are searched",
         )
     return int(at)
+
+
+def heads_of(side: Side, event: int) -> list[int]:
+    """The heads of one search that kept an event."""
+    return next((heads for one, heads in zip(side.events, side.heads, strict=True) if one == event), [])
+
+
+def explained_head(found: Trace, place: int) -> int:
+    """The head, as a row of `found.scores`, that an event is explained for.
+
+    It is one that exact search kept the event for and the other search did not; where there is none, one that kept it.
+    The largest exact score decides among those, and among all heads for an event that nobody kept.
+    """
+    exact, approx = (np.flatnonzero((side.kept.events == place).any(1)) for side in (found.exact, found.approx))
+    candidates = (np.setdiff1d(exact, approx), exact, approx, np.arange(len(found.scores)))
+    among = next(rows for rows in candidates if len(rows))
+    return int(among[found.scores[among, place].argmax()])
 
 
 def code_of(study: Study, books: Codebooks, found: Trace, event: int) -> Coded:

@@ -40,6 +40,9 @@ def test_why_says_what_explain_answers(open_app, tiny_workspace):
     assert (
         f"Exact score {said['score_exact']:.4f}, approximate {said['score_approx']:.4f} (head {said['head']})" in words
     )
+    heads = said["kept_by_heads"]
+    exact, approx = (", ".join(map(str, heads[side])) or "none" for side in ("exact", "approx"))
+    assert f"Heads that kept it: {exact} of exact search, {approx} of the approximate one." in words
     assert f"Code: {' '.join(map(str, said['code']))}" in words
     at = open_sections(at, f"behind_contributions_{event}", f"behind_errors_{event}")
     contributions, errors = tables_of(at)[-2:]

@@ -225,7 +225,7 @@ def test_explanations_are_exact_sums(study, spec, shortlist):
         for event in found.exact.events[:8].tolist():
             said = explain_event(study, found, str(event))
             place = np.searchsorted(found.moment.positions, event)
-            assert said["score_exact"] == pytest.approx(found.scores[:, place].max(), abs=1e-6)
+            assert said["score_exact"] == pytest.approx(found.scores[said["head"], place], abs=1e-6)
             assert np.sum(said["contributions"]) == pytest.approx(said["score_exact"], abs=1e-5)
             error = said["score_approx"] - said["score_exact"]
             assert sum(said["error_by_channel"].values()) == pytest.approx(error, abs=1e-5)
@@ -233,6 +233,31 @@ def test_explanations_are_exact_sums(study, spec, shortlist):
             lost = event not in found.approx.events
             assert (said["lost_in"] is not None) == lost
             assert str(event) not in said["shares_code_with"]
+
+
+def test_an_event_is_explained_for_a_head_that_lost_it_else_for_one_that_kept_it(study):
+    lost_elsewhere = 0
+    for person in range(study.dataset.n_people):
+        found = trace(study, ask(study, person, k=3), timed=False)
+        exact, approx = (
+            dict(zip(side.events.tolist(), side.heads, strict=True)) for side in (found.exact, found.approx)
+        )
+        for place, event in enumerate(found.moment.positions.tolist()):
+            said = explain_event(study, found, str(event))
+            kept = exact.get(event, []), approx.get(event, [])
+            lost = [head for head in kept[0] if head not in kept[1]]
+            among = lost or kept[0] or kept[1] or list(range(study.heads))
+            assert said["head"] == max(among, key=lambda head: found.scores[head, place])
+            assert said["kept_by_heads"] == {"exact": kept[0], "approx": kept[1]}
+            lost_elsewhere += bool(lost) and said["head"] != int(found.scores[:, place].argmax())
+    assert lost_elsewhere  # the head with the largest score had kept some of them
+
+
+def test_with_one_head_asked_for_that_head_is_explained(study):
+    found = trace(study, ask(study, head=1), timed=False)
+    event = int(found.exact.events[0])
+    said = explain_event(study, found, str(event))
+    assert said["head"] == 1 and said["kept_by_heads"]["exact"] == [1]
 
 
 def test_approximate_scores_are_those_that_the_codes_stand_for(study):
