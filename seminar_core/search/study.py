@@ -25,7 +25,7 @@ from ..retrieval.events import EventSet
 from ..retrieval.exact import ExactScorer, Scorer
 from ..retrieval.quantisers import Additive
 from ..retrieval.search import make_scorer
-from ..retrieval.spec import DEFAULT, parse
+from ..retrieval.spec import DEFAULT, SpecError, parse
 from ..training.run_files import list_runs
 from ..training.runs import Run, load_run
 from ..workspace import Workspace
@@ -101,10 +101,18 @@ class Study:
         """The codebooks of this specification, read once.
 
         Raises:
+            SpecError: the specification needs none.
             NotReadyError: the run has none of this specification; the message lists those it has.
             StaleError: they were made from other vectors.
         """
-        name = str(parse(spec))
+        parsed = parse(spec)
+        name = str(parsed)
+        if not parsed.trained:
+            have = ", ".join(self.codebook_names()) or "none"
+            raise SpecError(
+                f"{name} needs no codes, so nothing is lost in one",
+                hint=f"choose codebooks of run {self.run.name!r}; it has: {have}",
+            )
         if name not in self._codebooks:
             own, measured = self.run.path, self.workspace.measured_dir(self.run.name)
             place = measured if codebook_directory(measured, name).is_dir() else own

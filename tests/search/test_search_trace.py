@@ -260,6 +260,14 @@ def test_with_one_head_asked_for_that_head_is_explained(study):
     assert said["head"] == 1 and said["kept_by_heads"]["exact"] == [1]
 
 
+def test_a_search_without_codes_is_not_explained_by_them(study):
+    for spec in ("exact", "HNSW", "LSH", "fused,exact"):
+        found = trace(study, ask(study, spec=spec), timed=False)
+        with pytest.raises(SpecError, match="needs no codes, so nothing is lost in one") as refused:
+            explain_event(study, found, str(found.exact.events[0]))
+        assert COARSE in refused.value.hint and "codebooks --" not in refused.value.hint
+
+
 def test_approximate_scores_are_those_that_the_codes_stand_for(study):
     found = trace(study, ask(study, spec=COARSE))
     for event, score in list(found.near_scores.items())[:10]:
