@@ -22,7 +22,7 @@ from ..retrieval.spec import DEFAULT, parse
 from ..workspace import Workspace
 from .answer import attention_mass, recall
 from .question import SHORTLIST, Question
-from .study import Study, codebook_names, fold, open_study, refuse_without_linear_stage
+from .study import Study, fold, open_study, refuse_without_linear_stage
 from .trace import trace
 
 PEOPLE = 24
@@ -32,7 +32,7 @@ LENGTHS = (1_000, 3_000, 10_000, 30_000, 100_000)
 
 def measured_specs(study: Study) -> list[str]:
     """Specifications that can be measured on this run now."""
-    return [*codebook_names(study.run.path), *WITHOUT_CODEBOOKS]
+    return [*study.codebook_names(), *WITHOUT_CODEBOOKS]
 
 
 def questions(study: Study, person: str | None, spec: str, shortlist: float) -> list[Question]:
@@ -122,7 +122,7 @@ def frontier(
 
 def measured_crossover(study: Study, spec: str = DEFAULT, keep: int = 50) -> int | None:
     """The shortest measured length from which `spec` with its shortlist is faster than exact search, always after."""
-    if str(parse(spec)) not in codebook_names(study.run.path):
+    if str(parse(spec)) not in study.codebook_names():
         return None
     store = study.dataset.store
     rng = np.random.default_rng(0)

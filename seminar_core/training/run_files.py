@@ -206,9 +206,14 @@ def run_row(workspace: Workspace, name: str) -> dict[str, Any]:
         "best_step": status.get("best_step"),
         "validation": status.get("validation"),
         "error": status.get("error"),
-        "codebooks": sorted(p.name for p in (directory / "codebooks").glob("[!.]*") if p.is_dir()),
-        "checkpoints": sorted(p.name for p in (directory / "checkpoints").glob("[!.]*") if p.is_dir()),
+        "codebooks": folders_of("codebooks", directory, workspace.measured_dir(name)),
+        "checkpoints": folders_of("checkpoints", directory),
     }
+
+
+def folders_of(kind: str, *directories: Path) -> list[str]:
+    """Names of the folders that a run's directories keep under `kind`, each once, sorted."""
+    return sorted({p.name for directory in directories for p in (directory / kind).glob("[!.]*") if p.is_dir()})
 
 
 def list_runs(workspace: Workspace) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from seminar_core.data.opening import open_dataset
 from seminar_core.errors import StaleError
 from seminar_core.files import read_json, sha256_of, write_json
 from seminar_core.search.answer import retrieve
+from seminar_core.search.budget import frontier
 from seminar_core.search.population import population
 from seminar_core.search.study import make_codebooks, open_study
 from seminar_core.studies.bundle import FRAMES, MOST_BYTES, PSU, RUN
@@ -53,6 +54,15 @@ def test_what_is_kept_of_a_person_is_what_a_question_answers(workspace):
         life = dataset.store.life(dataset.person_row(person))
         answer = retrieve(workspace, RUN, person, dataset.item_ids[int(life.item[-1])], shortlist=0)
         assert answer["recall"] == pytest.approx(kept[person]["recall"], abs=0.01)
+
+
+def test_codebooks_of_ones_own_are_listed_and_measured_beside_those_that_it_brought(workspace):
+    study = open_study(workspace, RUN)
+    make_codebooks(study, "PQ4x4", rows=64)
+    names = ["PQ4x4", "QC64,RQ32x4fs"]
+    assert {row["run"]: row["codebooks"] for row in list_runs(workspace)["runs"]} == {PSU: [], RUN: names}
+    said = frontier(workspace, RUN, person="p0302", study=study)
+    assert {row["spec"] for row in said["rows"]} == {*names, "HNSW", "LSH"}
 
 
 def test_a_run_of_another_sample_is_refused(workspace, tmp_path, monkeypatch):
