@@ -127,8 +127,8 @@ def fold_tables(
 
 
 @numba.njit(cache=True, nogil=True)
-def settle(scores: np.ndarray, places: np.ndarray, events: np.ndarray, constants: np.ndarray, order: bool) -> None:
-    """Turn what a search over tables found into events and their scores.
+def settle(scores: np.ndarray, places: np.ndarray, events: np.ndarray, constants: np.ndarray, order: bool) -> bool:
+    """Turn what a search over tables found into events and their scores; False where it left a place empty (-1).
 
     Insertion sort: rows that a search has already sorted by score cost one pass, and the length of each run of ties.
 
@@ -141,12 +141,15 @@ def settle(scores: np.ndarray, places: np.ndarray, events: np.ndarray, constants
     """
     for r in range(len(scores)):
         for i in range(scores.shape[1]):
+            if places[r, i] < 0:
+                return False
             score, event = scores[r, i] + constants[r], events[places[r, i]]
             at = i
             while order and at > 0 and (scores[r, at - 1], places[r, at - 1]) < (score, event):
                 scores[r, at], places[r, at] = scores[r, at - 1], places[r, at - 1]
                 at -= 1
             scores[r, at], places[r, at] = score, event
+    return True
 
 
 @numba.njit(cache=True, nogil=True)

@@ -27,6 +27,7 @@ from .quantisers import Scalar
 
 LAYOUTS = ("packed", "shared")
 WORD = 16  # centroids of a 4-bit code word
+FEWEST = 21  # for fewer FastScan keeps a heap, which throws out any of several that tie instead of the oldest
 BLOCK = 128  # codes that FastScan holds in registers at once: a quarter faster than its 32 on long lives
 
 
@@ -57,7 +58,9 @@ class Group:
         return pack_fastscan(self.codes)
 
     def scan(self, rows: np.ndarray, scale: np.ndarray, keep: int, *, order: bool) -> tuple[np.ndarray, np.ndarray]:
-        """The best of the group by FastScan.
+        """The best of the group by FastScan; by look-up tables where every pair is kept or FastScan leaves some out.
+
+        It leaves out pairs whose score is the least that its 8-bit tables can say.
 
         Args:
             rows: (R, M, D) stacked targets.
@@ -68,15 +71,24 @@ class Group:
         Returns:
             pairs (R, k) int64 and scores (R, k) float32, k = min(K, n).
         """
-        tables, constants = self.tables(rows, scale)
         count = min(keep, len(self.pairs))
-        pairs, scores = np.empty((len(rows), count), np.int64), np.empty((len(rows), count), np.float32)
+        if count == len(self.pairs):
+            return self._by_look_up(rows, scale, count)
+        tables, constants = self.tables(rows, scale)
+        asked = min(max(count, FEWEST), len(self.pairs))
+        pairs, scores = np.empty((len(rows), asked), np.int64), np.empty((len(rows), asked), np.float32)
         tables = np.ascontiguousarray(tables)
         table, score, place = map(faiss.swig_ptr, (tables, scores, pairs))
         search = self.fastscan.search_c  # type: ignore[attr-defined]  # without its wrapper, whose checks cost 1.5 us
-        search(len(rows), table, count, score, place)
-        settle(scores, pairs, self.pairs, constants, order)
-        return pairs, scores
+        search(len(rows), table, asked, score, place)
+        if not settle(scores, pairs, self.pairs, constants, order or asked > count):
+            return self._by_look_up(rows, scale, count)
+        return pairs[:, :count], scores[:, :count]
+
+    def _by_look_up(self, rows: np.ndarray, scale: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+        scores = self.scores(rows, scale)
+        best = best_of(scores, np.broadcast_to(self.pairs, scores.shape), count)
+        return best.events, best.scores
 
     def scores(self, rows: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Approximate scores (R, n) of every pair of the group, by look-up tables."""

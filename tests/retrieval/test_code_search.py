@@ -212,6 +212,34 @@ def test_a_shortlist_of_repeats_holds_distinct_pairs(world, all_books):
     assert [len(np.unique(item[row])) for row in scanned] == [20, 20]
 
 
+def test_coarse_fastscan_codes_keep_no_event_twice():
+    world = vectors(items=400, queries=0, absent=0.0)
+    books = train_codebooks("PQ2x4fs", world, targets(world))
+    for seed in range(20):
+        events = EventSet(np.arange(400, 200, -1, dtype=np.int32), np.zeros(200, np.int32))
+        for keep in (60, 150, 199, 200):
+            found = make_scorer(books, world, events).search(target(world, seed=seed), keep)
+            slow = LookupScorer(books, world, events).search(target(world, seed=seed), keep)
+            assert all(len(set(row)) == keep for row in found.events)
+            if keep == 200:
+                assert (found.events == slow.events).all() and (found.scores == slow.scores).all()
+
+
+@pytest.mark.parametrize("keep", [5, 8, 20])
+def test_of_events_that_tie_fastscan_keeps_the_newest_also_where_few_are_kept(keep):
+    base = vectors(items=12, queries=0, absent=0.0)
+    kind = np.concatenate([[0], 1 + np.minimum(np.arange(600) // 3, 11)])  # one vector a kind, most items of the last
+    world = ChannelVectors(base.item[kind], base.item_present[kind], base.query, base.query_present)
+    books = train_codebooks("PQ8x4fs", world, targets(world))
+    events = EventSet(1 + np.random.default_rng(0).permutation(600).astype(np.int32), np.zeros(600, np.int32))
+    same = []
+    for seed in range(40):
+        found = make_scorer(books, world, events).search(target(world, seed=seed), keep)
+        slow = LookupScorer(books, world, events).search(target(world, seed=seed), keep)
+        same += [set(a) == set(b) for a, b in zip(found.events, slow.events, strict=True)]
+    assert np.mean(same) > 0.9  # bytes in the tables of FastScan may order other kinds differently
+
+
 def test_fastscan_scores_are_table_sums_to_a_byte_per_entry():
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 16, (300, 8)).astype(np.uint8)
