@@ -149,13 +149,22 @@ def fold_many(
         target = _weighted_target(model, rows, asked, used)
         items = float(values[1:].sum())
         scale = 1 / items if items > 0 else 0.0
+    return fold_fused(model, target, used), scale
+
+
+@torch.no_grad()
+def fold_fused(model: Foldable, target: Tensor, weights: Tensor | np.ndarray) -> np.ndarray:
+    """Fold n fused target vectors (n, D) under channel weights (M,): (n, H, M, D) float32."""
+    if model.score is None:
+        raise NotLinearError("this model has no target attention", hint="seminar and seminar-pq have one")
     folded = model.score.fold(target)  # (n, H, D)
     turns = model.encoder().turns()
     if turns is not None:
         u = torch.einsum("nhd,mde->nhme", folded, turns)
     else:
         u = folded.unsqueeze(2).expand(-1, -1, len(CHANNELS), -1)
-    return (u * used[:, None]).float().cpu().numpy(), scale
+    used = torch.as_tensor(weights, dtype=u.dtype, device=u.device)
+    return (u * used[:, None]).float().cpu().numpy()
 
 
 def fold(model: Foldable, item_row: int, query_row: int = 0, weights: Sequence[float] | None = None) -> Folded:

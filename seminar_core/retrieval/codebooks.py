@@ -33,6 +33,7 @@ FORMAT = 1
 TABLES, CODES = "tables.safetensors", "codes.safetensors"
 TRAINING_ROWS = 20_000
 MAX_STORED_PAIRS = 1_000_000
+BETWEEN_RENAMES_S = 0.02  # for that long a directory that is replaced may be absent
 ENCODED_ROWS = 200_000  # at once: a large catalogue is never transformed whole
 
 
@@ -94,7 +95,7 @@ class Codebooks:
     def check(self, vectors: ChannelVectors) -> None:
         """Raise `StaleError` unless these codebooks were made from `vectors`."""
         found = vectors_hash(vectors)
-        if self.vectors_hash not in (found, content_hash(vectors)):
+        if self.vectors_hash != found and self.vectors_hash != content_hash(vectors):  # that reads the whole table
             raise StaleError(
                 f"codebooks {self.spec} were made from channel vectors {self.vectors_hash}, the run now has {found}",
                 hint="train the codebooks again for this run",
@@ -288,12 +289,33 @@ def _meta(codebooks: Codebooks) -> dict[str, Any]:
 
 
 def load_codebooks(path: Path, vectors: ChannelVectors | None) -> Codebooks:
-    """Read codebooks and check that they belong to `vectors` (None skips that check).
+    """Read codebooks and check that they belong to `vectors` (None skips that check); again if they are replaced while
+    they are read.
 
     Raises:
         MissingFileError, CorruptFileError: nothing usable is there.
         StaleError: another format, other vectors, or the codes of another codebook.
     """
+    before = _written(path)
+    try:
+        return _load(path, vectors)
+    except (MissingFileError, CorruptFileError, StaleError):
+        time.sleep(BETWEEN_RENAMES_S)
+        if _written(path) == before:
+            raise
+    return load_codebooks(path, vectors)
+
+
+def _written(path: Path) -> tuple[int, int] | None:
+    """Tells one set of files at `path` from the next; None where there is none."""
+    try:
+        found = (path / "meta.json").stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _load(path: Path, vectors: ChannelVectors | None) -> Codebooks:
     meta = read_json(path / "meta.json")
     if not isinstance(meta, dict):
         raise CorruptFileError(f"{path / 'meta.json'} is no JSON object", hint="train the codebooks again")

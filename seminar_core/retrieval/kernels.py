@@ -128,7 +128,7 @@ def fold_tables(
 
 @numba.njit(cache=True, nogil=True)
 def settle(scores: np.ndarray, places: np.ndarray, events: np.ndarray, constants: np.ndarray, order: bool) -> bool:
-    """Turn what a search over tables found into events and their scores; False where it left a place empty (-1).
+    """Turn what a search over tables found into events and their scores; False, undone, where it left places empty.
 
     Insertion sort: rows that a search has already sorted by score cost one pass, and the length of each run of ties.
 
@@ -140,9 +140,10 @@ def settle(scores: np.ndarray, places: np.ndarray, events: np.ndarray, constants
         order: bring each row into order, best first, ties to the newer event.
     """
     for r in range(len(scores)):
+        if places[r, scores.shape[1] - 1] < 0:
+            return False
+    for r in range(len(scores)):
         for i in range(scores.shape[1]):
-            if places[r, i] < 0:
-                return False
             score, event = scores[r, i] + constants[r], events[places[r, i]]
             at = i
             while order and at > 0 and (scores[r, at - 1], places[r, at - 1]) < (score, event):

@@ -58,9 +58,7 @@ class Group:
         return pack_fastscan(self.codes)
 
     def scan(self, rows: np.ndarray, scale: np.ndarray, keep: int, *, order: bool) -> tuple[np.ndarray, np.ndarray]:
-        """The best of the group by FastScan; by look-up tables where every pair is kept or FastScan leaves some out.
-
-        It leaves out pairs whose score is the least that its 8-bit tables can say.
+        """The best of the group by FastScan.
 
         Args:
             rows: (R, M, D) stacked targets.
@@ -72,8 +70,6 @@ class Group:
             pairs (R, k) int64 and scores (R, k) float32, k = min(K, n).
         """
         count = min(keep, len(self.pairs))
-        if count == len(self.pairs):
-            return self._by_look_up(rows, scale, count)
         tables, constants = self.tables(rows, scale)
         asked = min(max(count, FEWEST), len(self.pairs))
         pairs, scores = np.empty((len(rows), asked), np.int64), np.empty((len(rows), asked), np.float32)
@@ -81,14 +77,19 @@ class Group:
         table, score, place = map(faiss.swig_ptr, (tables, scores, pairs))
         search = self.fastscan.search_c  # type: ignore[attr-defined]  # without its wrapper, whose checks cost 1.5 us
         search(len(rows), table, asked, score, place)
-        if not settle(scores, pairs, self.pairs, constants, order or asked > count):
-            return self._by_look_up(rows, scale, count)
+        order = order or asked > count
+        if not settle(scores, pairs, self.pairs, constants, order):
+            self._fill(tables, scores, pairs)
+            settle(scores, pairs, self.pairs, constants, order)
         return pairs[:, :count], scores[:, :count]
 
-    def _by_look_up(self, rows: np.ndarray, scale: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-        scores = self.scores(rows, scale)
-        best = best_of(scores, np.broadcast_to(self.pairs, scores.shape), count)
-        return best.events, best.scores
+    def _fill(self, tables: np.ndarray, scores: np.ndarray, places: np.ndarray) -> None:
+        """Put in what FastScan leaves out, newest first: pairs with the least score that its 8-bit tables can say."""
+        least = tables.reshape(len(tables), -1, WORD).min(2).sum(1)
+        for row in np.flatnonzero(places[:, -1] < 0):
+            empty = np.flatnonzero(places[row] < 0)
+            others = np.setdiff1d(np.arange(len(self.pairs)), places[row])
+            places[row, empty], scores[row, empty] = others[: len(empty)], least[row]
 
     def scores(self, rows: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Approximate scores (R, n) of every pair of the group, by look-up tables."""

@@ -123,12 +123,17 @@ class RefinedScorer:
         self.refine_bytes_per_event = exact.bytes_per_event
         self.first, self.exact, self.shortlist = first, exact, shortlist
 
-    def stages(self, targets: Sequence[Folded], keep: int) -> list[tuple[list[np.ndarray], Kept]]:
-        """What the scan kept: all events of each head's shortlist, oldest first; and the K that refining kept of it."""
+    def stages(
+        self, targets: Sequence[Folded], keep: int, asked: Sequence[Folded] | None = None
+    ) -> list[tuple[list[np.ndarray], Kept]]:
+        """What the scan kept: all events of each head's shortlist, oldest first; and the K that refining kept of it.
+
+        `asked`: the targets as the scan sees them, where a scheme quantises them.
+        """
         distinct = self.exact.distinct
         return [
             ([distinct.events_of(pairs) for pairs in shortlists], self.refine(shortlists, target, keep))
-            for shortlists, target in zip(self.shortlists(targets, keep), targets, strict=True)
+            for shortlists, target in zip(self.shortlists(asked or targets, keep), targets, strict=True)
         ]
 
     def shortlists(self, targets: Sequence[Folded], keep: int) -> list[list[np.ndarray]]:
@@ -158,9 +163,9 @@ class RefinedScorer:
         """Keep the best events of each head."""
         return self.search_batch([target], keep)[0]
 
-    def search_batch(self, targets: Sequence[Folded], keep: int) -> list[Kept]:
-        """`search` for all targets."""
-        found = self.shortlists(targets, keep)
+    def search_batch(self, targets: Sequence[Folded], keep: int, asked: Sequence[Folded] | None = None) -> list[Kept]:
+        """`search` for all targets; `asked`: see `stages`."""
+        found = self.shortlists(asked or targets, keep)
         return [self.refine(pairs, target, keep) for pairs, target in zip(found, targets, strict=True)]
 
 

@@ -63,16 +63,16 @@ def explain_event(study: Study, found: Trace, event: str) -> dict[str, Any]:
     books = study.codebooks(found.question.spec)
     coded = code_of(study, books, found, int(event))
     u = found.folded.u[head, PART_CHANNELS[coded.part.name]].reshape(-1)
-    difference = coded.near - coded.vector
+    asked = found.asked.u[head, PART_CHANNELS[coded.part.name]].reshape(-1)
     return {
         "event": str(int(event)),
         "head": head if found.question.head is None else found.question.head,
         "kept_by_heads": {"exact": heads_of(found.exact, int(event)), "approx": heads_of(found.approx, int(event))},
         "score_exact": float(found.scores[head, place]),
-        "score_approx": float(found.scores[head, place] + coded.scale * (u @ difference)),
+        "score_approx": float(found.scores[head, place] + coded.scale * (asked @ coded.near - u @ coded.vector)),
         "contributions": contributions(study, found, int(event), head).tolist(),
-        "error_by_subspace": error_by_subspace(coded, u),
-        "error_by_channel": error_by_channel(coded, u),
+        "error_by_subspace": error_by_subspace(coded, u, asked),
+        "error_by_channel": error_by_channel(coded, u, asked),
         "code": coded.code.astype(int).tolist(),
         "shares_code_with": sharing(study, books, found, int(event)),
         "lost_in": lost_in(found, int(event)),
@@ -137,20 +137,28 @@ def contributions(study: Study, found: Trace, event: int, head: int) -> np.ndarr
         return (folded @ there.T).double().numpy()
 
 
-def error_by_channel(coded: Coded, u: np.ndarray) -> dict[str, float]:
-    """Approximate minus exact score, by the channel it arises in; channels outside the code have none."""
+def error_by_channel(coded: Coded, u: np.ndarray, asked: np.ndarray) -> dict[str, float]:
+    """Approximate minus exact score, by the channel it arises in; channels outside the code have none.
+
+    Args:
+        coded: the event.
+        u, asked: (W,) the folded target, and as the approximate search asked with it.
+    """
     names = CHANNELS[PART_CHANNELS[coded.part.name]]
-    terms = (u * (coded.near - coded.vector)).reshape(len(names), -1).sum(1) * coded.scale
+    terms = (asked * coded.near - u * coded.vector).reshape(len(names), -1).sum(1) * coded.scale
     found = dict(zip(names, terms.tolist(), strict=True))
     return {name: float(found.get(name, 0.0)) for name in CHANNELS}
 
 
-def error_by_subspace(coded: Coded, u: np.ndarray) -> list[float]:
-    """Approximate minus exact score, by sub-space of the coded space; the last entry is what the transform dropped."""
+def error_by_subspace(coded: Coded, u: np.ndarray, asked: np.ndarray) -> list[float]:
+    """Approximate minus exact score, by sub-space of the coded space; the last entry is what the transform dropped.
+
+    Arguments as of `error_by_channel`.
+    """
     transform, coder = coded.part.transform, coded.part.coder
     z = transform.apply(coded.vector[None])[0]
     near = coder.decode(coded.code[None])[0]
-    terms = (u @ transform.search) * (near - z) * coded.scale  # (n,)
+    terms = ((asked @ transform.search) * near - (u @ transform.search) * z) * coded.scale  # (n,)
     if isinstance(coder, Scalar):
         owners = np.arange(len(terms)) * BLOCKS_OF_SCALAR // len(terms)
     elif coder.residual:
@@ -158,7 +166,7 @@ def error_by_subspace(coded: Coded, u: np.ndarray) -> list[float]:
     else:
         owners = np.abs(coder.centroids).max(1).argmax(0)  # the sub-space whose centroids use this dimension
     blocks = np.bincount(owners, terms, minlength=int(owners.max()) + 1)
-    outside = float(coded.scale * (u @ (coded.near - coded.vector)) - terms.sum())
+    outside = float(coded.scale * (asked @ coded.near - u @ coded.vector) - terms.sum())
     return [*blocks.tolist(), outside]
 
 

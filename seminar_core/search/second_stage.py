@@ -69,21 +69,30 @@ def softmax_weights(kept: Kept) -> tuple[np.ndarray, np.ndarray]:
 
 
 @torch.no_grad()
-def channel_parts(model: PSU | Ranker, item: np.ndarray, query: np.ndarray, weighting: Weighting) -> Tensor:
-    """What each channel adds to a pair vector: (n,) item and query rows -> (n, M, D), weighted, G applied."""
+def channel_rows(model: PSU | Ranker, item: np.ndarray, query: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Channel vectors (n, M, D) before G, presence factors in them, of (n,) item and query rows; (n,) has a query."""
     channels = model.channels
     vectors, present = channels.items(torch.as_tensor(item, dtype=torch.int64))
     scale = model.fusion.item_scale(present)
     if scale is not None:
         vectors = vectors * scale.unsqueeze(-1)
     asked, has_query = channels.queries(torch.as_tensor(query, dtype=torch.int64))
-    every = torch.cat([asked.unsqueeze(1), vectors], 1)  # (n, M, D)
+    return torch.cat([asked.unsqueeze(1), vectors], 1), has_query
+
+
+def weighted_parts(model: PSU | Ranker, rows: Tensor, has_query: Tensor, weighting: Weighting) -> Tensor:
+    """What each channel adds to a pair vector: `channel_rows`, weighted, G applied (n, M, D)."""
     turns = model.encoder().turns()
-    if turns is not None:
-        every = torch.einsum("nmd,med->nme", every, turns)
+    every = rows if turns is None else torch.einsum("nmd,med->nme", rows, turns)
     parts = every * torch.as_tensor(weighting.weights, dtype=every.dtype).view(1, -1, 1)
     share = torch.where(has_query, 1.0, float(weighting.item_scale_without_query))  # (n,)
     return torch.cat([parts[:, :1], parts[:, 1:] * share.view(-1, 1, 1)], 1)
+
+
+@torch.no_grad()
+def channel_parts(model: PSU | Ranker, item: np.ndarray, query: np.ndarray, weighting: Weighting) -> Tensor:
+    """What each channel adds to a pair vector: (n,) item and query rows -> (n, M, D), weighted, G applied."""
+    return weighted_parts(model, *channel_rows(model, item, query), weighting)
 
 
 def pair_vectors(model: PSU | Ranker, item: np.ndarray, query: np.ndarray, weighting: Weighting) -> Tensor:

@@ -20,10 +20,12 @@ from ..errors import ConfigError
 from ..retrieval.events import EventSet
 from ..retrieval.exact import ExactScorer, Scorer, top_k
 from ..retrieval.search import FastScanScorer, LookupScorer, RefinedScorer
+from ..retrieval.spec import parse
 from .question import RIVALS, Moment, Question, moment
 from .rival_stages import rival_kept
 from .second_stage import Outcome, Weighting, outcome
 from .study import Study, fold, refuse_without_linear_stage
+from .symmetric import coded_target
 from .typed_query import query_row
 
 TIMED_RUNS = 5
@@ -64,6 +66,7 @@ class Trace:
         moment: from where.
         item_row, query_row: the target.
         folded: the target folded for the first stage (one head of it where one was asked for).
+        asked: the same as the approximate search asked with it: coded in the symmetric scheme, else `folded`.
         weighting: channel weights that were used.
         exact, approx: the two answers.
         scanned: for each head the positions in the life that the scan kept before exact scores ordered them, None
@@ -79,6 +82,7 @@ class Trace:
     item_row: int
     query_row: int
     folded: Folded
+    asked: Folded
     weighting: Weighting
     exact: Side
     approx: Side
@@ -125,7 +129,8 @@ def trace(study: Study, question: Question, *, timed: bool = True) -> Trace:
                 f"head {question.head} is asked for; run {study.run.name!r} has heads 0 to {study.heads - 1}",
                 hint="leave --head out for all heads",
             )
-        folded = Folded(folded.u[question.head : question.head + 1], folded.item_scale_without_query)
+        folded = _one_head(folded, question.head)
+    asked = _asked(study, question, folded, (item, query), used)
     events = study.events(at.person_row, at.positions)
     keep = min(question.k or int(study.run.config.model.keep), max(len(events), 1))  # no slots for what is not there
     key = (at.person_row, at.time_s, question.hide_from_s, question.hide_to_s)
@@ -136,19 +141,31 @@ def trace(study: Study, question: Question, *, timed: bool = True) -> Trace:
     if not len(events):
         scores = np.zeros((len(folded.u), 0), np.float32)
         first = side(top_k(scores, keep), None, None)
-        return Trace(question, at, item, query, folded, used, first, first, None, scores, None, {})
+        return Trace(question, at, item, query, folded, asked, used, first, first, None, scores, None, {})
     exact = study.exact(key, events)
     scores = exact.scores(folded)
     kept = top_k(scores, keep)
     first = side(kept, None, _latency(lambda: exact.search(folded, keep)) if timed else None)
     found, scorer, scanned, search, size = _approximate(
-        study, question, key, events, exact, folded, keep, (item, query, at)
+        study, question, key, events, exact, (folded, asked), keep, (item, query, at)
     )
-    own = _own_scores(study, scorer, events, folded, (kept, found))
+    own = _own_scores(study, scorer, events, asked, (kept, found))
     second = side(found, own, _latency(search) if timed and search else None)
     where = None if scanned is None else [at.positions[row] for row in scanned]
     near = {} if own is None else _by_event(at.positions, own)
-    return Trace(question, at, item, query, folded, used, first, second, where, scores, size, near)
+    return Trace(question, at, item, query, folded, asked, used, first, second, where, scores, size, near)
+
+
+def _one_head(folded: Folded, head: int) -> Folded:
+    return Folded(folded.u[head : head + 1], folded.item_scale_without_query)
+
+
+def _asked(study: Study, question: Question, folded: Folded, target: tuple[int, int], used: Weighting) -> Folded:
+    """The target as the approximate search asks with it."""
+    if question.method not in ("", None, "pq") or parse(question.spec).kind != "SymPQ":
+        return folded
+    coded = coded_target(study, study.codebooks(question.spec), *target, used)
+    return coded if question.head is None else _one_head(coded, question.head)
 
 
 Found = tuple[Kept, Scorer | None, list[np.ndarray] | None, Callable[[], object] | None, float | None]
@@ -160,12 +177,12 @@ def _approximate(
     key: tuple[Any, ...],
     events: EventSet,
     exact: ExactScorer,
-    folded: Folded,
+    targets: tuple[Folded, Folded],
     keep: int,
     target: tuple[int, int, Moment],
 ) -> Found:
     """The other search: kept events, its scan (None for a rival rule), what the scan kept, the call to time, bytes."""
-    method = question.method or "pq"
+    method, (folded, asked) = question.method or "pq", targets
     if method in RIVALS:
         own_head = None if question.head is None else question.head
         mask = rival_kept(study, method, events, target[0], target[1], target[2].time_s, keep, own_head)
@@ -175,21 +192,21 @@ def _approximate(
     scan = None
     if question.shortlist and scorer is not exact and not isinstance(scorer, ExactScorer):
         refined = RefinedScorer(scorer, exact, question.shortlist)
-        scan, found = refined.stages([folded], keep)[0]
+        scan, found = refined.stages([folded], keep, [asked])[0]
 
         def search() -> object:
-            return refined.search(folded, keep)
+            return refined.search_batch([folded], keep, [asked])
     else:
-        found = scorer.search(folded, keep)
+        found = scorer.search(asked, keep)
 
         def search() -> object:
-            return scorer.search(folded, keep)
+            return scorer.search(asked, keep)
 
     return found, scorer, scan, search, float(scorer.bytes_per_event)
 
 
 def _own_scores(
-    study: Study, scorer: Scorer | None, events: EventSet, folded: Folded, sides: tuple[Kept, Kept]
+    study: Study, scorer: Scorer | None, events: EventSet, asked: Folded, sides: tuple[Kept, Kept]
 ) -> np.ndarray | None:
     """Approximate scores (H, L) of every event that either side kept, NaN elsewhere; None without codes."""
     if not isinstance(scorer, FastScanScorer | LookupScorer):
@@ -197,8 +214,8 @@ def _own_scores(
     books = scorer.life.codebooks
     union = np.unique(np.concatenate([side.events[side.events >= 0] for side in sides]))
     part = EventSet(events.item[union], events.query[union])
-    out = np.full((len(folded.u), len(events)), np.nan, np.float32)
-    out[:, union] = LookupScorer(books, study.vectors, part).scores(folded)
+    out = np.full((len(asked.u), len(events)), np.nan, np.float32)
+    out[:, union] = LookupScorer(books, study.vectors, part).scores(asked)
     return out
 
 

@@ -19,6 +19,7 @@ from seminar_core.errors import (
     ShapeError,
     StaleError,
 )
+from seminar_core.retrieval import codebooks
 from seminar_core.retrieval.codebooks import (
     content_hash,
     load_codebooks,
@@ -113,6 +114,28 @@ def test_codebooks_from_before_origins_were_kept_are_known_by_content(world, boo
     save_codebooks(books, tmp_path / "books")
     assert books.vectors_hash == content_hash(world)
     load_codebooks(tmp_path / "books", replace(world, origin="0123456789ab"))
+
+
+def test_vectors_whose_origin_is_known_are_not_read_whole(world, monkeypatch):
+    known = replace(world, origin="abc")
+    books = train_codebooks("PQ8x4", known, targets(world))
+    monkeypatch.setattr(codebooks, "content_hash", lambda vectors: pytest.fail("the whole table was read"))
+    books.check(known)
+
+
+@pytest.mark.parametrize("at", ["tables.safetensors", "codes.safetensors"])
+def test_codebooks_that_are_replaced_while_they_are_read_are_read_again(world, books, tmp_path, monkeypatch, at):
+    path, other = tmp_path / "books", train_codebooks("PQ8x4", world, targets(world), seed=9)
+    save_codebooks(books, path)
+    read, replaced = codebooks._read, []
+
+    def replacing(file):
+        if file.name == at and not replaced:
+            replaced.append(save_codebooks(other, path))
+        return read(file)
+
+    monkeypatch.setattr(codebooks, "_read", replacing)
+    assert replaced == [] and load_codebooks(path, world).identity == other.identity != books.identity
 
 
 def test_codes_of_other_codebooks_are_refused(world, books, tmp_path):
