@@ -18,6 +18,8 @@ from ..files import whole_lines
 
 CLOCK = ("step", "time_s")
 HARDWARE = ("examples_per_s", "memory_mb", "device_memory_mb")
+TAIL = 4096
+"""Bytes of the lines read last that are compared: a run that was trained anew may lie at the same inode."""
 DRAWN = 400
 """Points of one curve that are drawn; the table behind the chart has them all."""
 
@@ -29,30 +31,35 @@ class Curves:
         self.path = path
         self.lines: list[dict[str, Any]] = []
         self._offset = 0
-        self._inode = -1
+        self._tail = b""
 
     def update(self) -> int:
         """Read what was written since; return how many new lines there were. A half-written last line waits."""
-        try:
-            about = self.path.stat()
-        except FileNotFoundError:
-            self.lines, self._offset, self._inode = [], 0, -1
-            return 0
-        if about.st_ino != self._inode or about.st_size < self._offset:
-            self.lines, self._offset, self._inode = [], 0, about.st_ino
-        if about.st_size == self._offset:
-            return 0
-        with self.path.open("rb") as file:
-            file.seek(self._offset)
-            fresh = file.read()
+        fresh = self._unread()
         whole = fresh[: fresh.rfind(b"\n") + 1]
         self._offset += len(whole)
+        self._tail = (self._tail + whole)[-TAIL:]
         new = whole_lines(whole)
         for line in new:
             if self.lines and line["step"] < self.lines[-1]["step"]:
                 self.lines = [kept for kept in self.lines if kept["step"] < line["step"]]
             self.lines.append(line)
         return len(new)
+
+    def _unread(self) -> bytes:
+        """What stands behind the lines read so far; everything where other lines stand in their place."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._offset - len(self._tail))
+                found = file.read()
+                if found.startswith(self._tail):
+                    return found[len(self._tail) :]
+                file.seek(0)
+                everything = file.read()
+        except FileNotFoundError:
+            everything = b""
+        self.lines, self._offset, self._tail = [], 0, b""
+        return everything
 
     def names(self) -> list[str]:
         """Curves in order of first appearance, losses and validation metrics first."""

@@ -62,6 +62,18 @@ def test_a_file_that_was_replaced_is_read_anew(tmp_path: Path):
     assert curves.series("loss/total")["value"].tolist() == [1, 2, 3, 4]
 
 
+def test_a_run_that_was_deleted_and_trained_anew_is_read_anew_also_at_the_same_inode(tmp_path: Path):
+    path = tmp_path / "metrics.jsonl"
+    curves = Curves(path)
+    write(path, 1, 9, 8)
+    curves.update()
+    path.write_text("")  # the same inode, as a file system gives it again
+    write(path, 1, 2, 3, 4)
+    assert curves.update() == 4 and curves.series("loss/total")["value"].tolist() == [1, 2, 3, 4]
+    path.unlink()
+    assert curves.update() == 0 and not curves.lines
+
+
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=500), st.integers(10, 50))
 def test_thinning_keeps_ends_and_extremes(values: list[float], points: int):
     series = pd.DataFrame({"step": np.arange(len(values)), "time_s": 0.0, "value": values})
