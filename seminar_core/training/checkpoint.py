@@ -9,10 +9,11 @@ weights by the last: `step-000000`, `best` and `last` are directories of their o
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -20,11 +21,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..errors import CorruptFileError, MissingFileError, ShapeError, StaleError
+from ..errors import CorruptFileError, MissingFileError, NotReadyError, ShapeError, StaleError
 from ..files import as_os_error, atomic_directory, read_json, sha256_of, write_json
 from ..sums import require_whole, seal
 
+T = TypeVar("T")
+
 WEIGHTS, MOMENTS, STATE = "weights.safetensors", "moments.safetensors", "state.json"
+TRIES, PAUSE_S = 20, 0.01
+"""How often a checkpoint is read that a training replaces meanwhile, and the pause before it is read again."""
 
 
 @dataclass(frozen=True)
@@ -108,13 +113,52 @@ def _generator_states() -> dict[str, Tensor]:
     return states
 
 
+def settled(path: Path, read: Callable[[], T]) -> T:
+    """What `read` finds in a checkpoint, all of one and the same: read again when a training replaced it meanwhile.
+
+    Replacing is two renames: between them the checkpoint is missing, and what was being read is removed after them.
+
+    Raises:
+        NotReadyError: it was replaced during every try.
+        MissingFileError, CorruptFileError: what `read` raises of a checkpoint that nobody replaces.
+    """
+    for tries in range(TRIES):
+        before = _state_text(path)
+        try:
+            found = read()
+        except (MissingFileError, CorruptFileError, OSError):
+            if before == _state_text(path) and (before is not None or tries):
+                raise
+        else:
+            if before == _state_text(path):
+                return found
+        time.sleep(PAUSE_S)
+    raise NotReadyError(
+        f"checkpoint {path} was replaced {TRIES} times while it was read",
+        hint="ask again once its training has ended, or train with a larger evaluate_every",
+    )
+
+
+def _state_text(path: Path) -> bytes | None:
+    """What tells a checkpoint from the next one of its name: step, seconds and sums; None where there is none."""
+    try:
+        return (path / STATE).read_bytes()
+    except OSError:
+        return None
+
+
 def read_state(path: Path) -> dict[str, Any]:
     """The checkpoint's JSON part, its tensors checked against their recorded sums.
 
     Raises:
         MissingFileError: there is no such checkpoint.
         CorruptFileError: a part is missing, cut short or was changed since.
+        NotReadyError: it was replaced again and again.
     """
+    return settled(path, lambda: _read_state(path))
+
+
+def _read_state(path: Path) -> dict[str, Any]:
     if not path.is_dir():
         raise MissingFileError(f"checkpoint {path} does not exist", hint="train the run first, or name another stage")
     require_whole(path, "the checkpoint was changed or cut short")
@@ -159,17 +203,18 @@ def check_fingerprint(path: Path, recorded: Mapping[str, Any], wanted: Fingerpri
 
 
 def load_weights(path: Path, model: nn.Module, fingerprint: Fingerprint) -> dict[str, Any]:
-    """Put the weights of checkpoint `path` into `model`; the counters are returned.
+    """Put the weights of checkpoint `path` into `model`; its state is returned (`counters`, `sha256`, ...).
 
     Raises:
         StaleError: made with another vocabulary.
         ShapeError: a tensor has another width (both shapes are named), is missing, or has no place.
         CorruptFileError: changed or cut short.
+        MissingFileError, NotReadyError: it is not there, or was replaced again and again.
     """
-    state = read_state(path)
+    state, weights = settled(path, lambda: (_read_state(path), read_tensors(path / WEIGHTS)))
     check_fingerprint(path, state["fingerprint"], fingerprint)
-    put_weights(read_tensors(path / WEIGHTS), model, path.name)
-    return dict(state["counters"])
+    put_weights(weights, model, path.name)
+    return state
 
 
 def put_weights(tensors: Mapping[str, Tensor], model: nn.Module, origin: str) -> None:
@@ -209,23 +254,22 @@ def resume_from(
     Raises:
         ShapeError, StaleError, CorruptFileError: as `load_weights`.
     """
-    counters = load_weights(path, model, fingerprint)
-    moments = read_tensors(path / MOMENTS)
-    scalars = read_state(path)["optimisers"]
+    state = load_weights(path, model, fingerprint)
+    moments, scalars = read_tensors(path / MOMENTS), state["optimisers"]
     if len(scalars) != len(optimisers):
         raise ShapeError(
             f"checkpoint {path.name} has {len(scalars)} optimisers, the run has {len(optimisers)}",
             hint="resume with the settings the run was started with",
         )
     for number, (optimiser, saved) in enumerate(zip(optimisers, scalars, strict=True)):
-        state: dict[int, dict[str, Any]] = {int(k): dict(v) for k, v in saved["state"].items()}
+        entries: dict[int, dict[str, Any]] = {int(k): dict(v) for k, v in saved["state"].items()}
         for name, value in moments.items():
             kind, *rest = name.split("/")
             if kind == str(number):
                 parameter, entry = rest
-                state.setdefault(int(parameter), {})[entry] = value
+                entries.setdefault(int(parameter), {})[entry] = value
         try:
-            optimiser.load_state_dict({"state": state, "param_groups": saved["groups"]})
+            optimiser.load_state_dict({"state": entries, "param_groups": saved["groups"]})
         except ValueError as error:
             raise ShapeError(
                 f"the moments in checkpoint {path.name} do not fit: {error}",
@@ -235,7 +279,7 @@ def resume_from(
     torch.set_rng_state(moments["generator/cpu"])
     if "generator/cuda" in moments and torch.cuda.is_available():
         torch.cuda.set_rng_state(moments["generator/cuda"])
-    return counters
+    return dict(state["counters"])
 
 
 def _lay_out_as_parameters(optimiser: Optimizer) -> None:

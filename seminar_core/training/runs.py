@@ -19,15 +19,15 @@ import numpy as np
 from ..contracts import ChannelVectors
 from ..data.dataset import Dataset
 from ..data.opening import open_dataset
-from ..errors import NotReadyError, StaleError, UnknownNameError
-from ..files import mapped_table, read_json
+from ..errors import MissingFileError, NotReadyError, StaleError, UnknownNameError
+from ..files import mapped_table
 from ..model.fold import channel_vectors, in_memory
 from ..model.psu import PSU
 from ..model.ranker import Ranker
 from ..runtime import resolve_device
 from ..workspace import Workspace
 from .assembly import MAPPED_FROM, Material, build_psu, build_ranker, gather_material
-from .checkpoint import STATE, WEIGHTS, load_weights
+from .checkpoint import WEIGHTS, load_weights
 from .loop import BEST, FIRST, LAST
 from .quantised import attach_codec
 from .recipe import FinetuneConfig, PretrainConfig
@@ -131,14 +131,15 @@ def load_run(workspace: Workspace, name: str, *, stage: str = "best", device: st
         material = gather_material(dataset, config.encoders, config.split)
         model = build_ranker(material, card.model, config.model, config.seed, config.answers.count)
         attach_codec(model, material, config)
-    if not checkpoint.is_dir():
+    try:
+        state = load_weights(checkpoint, model, material.fingerprint)
+    except MissingFileError as error:
         raise NotReadyError(
             f"run {name!r} has no checkpoint {checkpoint.name!r} yet",
             hint="wait until it is trained, or resume its job",
-        )
-    counters = load_weights(checkpoint, model, material.fingerprint)
+        ) from error
     model.to(where).eval()
-    weights, step = read_json(checkpoint / STATE)["sha256"][WEIGHTS], int(counters["step"])
+    weights, step = state["sha256"][WEIGHTS], int(state["counters"]["step"])
     return Run(name, path, card, config, material, model, stage, weights, step, read_status(path), where)
 
 

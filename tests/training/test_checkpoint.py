@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from seminar_core import sums
-from seminar_core.errors import CorruptFileError, MissingFileError, ShapeError, StaleError
+from seminar_core.errors import CorruptFileError, MissingFileError, NotReadyError, ShapeError, StaleError
 from seminar_core.files import sha256_of
 from seminar_core.training import checkpoint
 from seminar_core.training.checkpoint import Fingerprint, load_weights, put_weights, resume_from, save_checkpoint
@@ -41,7 +41,7 @@ def saved(tmp_path):
 def test_weights_and_counters_read_back(saved):
     path, model = saved
     other = layer(seed=1)
-    assert load_weights(path, other, FINGERPRINT) == {"step": 3}
+    assert load_weights(path, other, FINGERPRINT)["counters"] == {"step": 3}
     assert torch.equal(other.weight, model.weight)
 
 
@@ -76,7 +76,7 @@ def test_an_older_checkpoint_is_replaced_as_a_whole(saved):
     path, model = saved
     (path / "stray").write_text("x")
     save_checkpoint(path, model=model, optimisers=[], counters={"step": 9}, fingerprint=FINGERPRINT)
-    assert load_weights(path, layer(), FINGERPRINT) == {"step": 9}
+    assert load_weights(path, layer(), FINGERPRINT)["counters"] == {"step": 9}
     assert not (path / "stray").exists() and [p.name for p in path.parent.iterdir()] == ["best"]
 
 
@@ -91,7 +91,7 @@ def test_a_full_disk_is_told_by_its_number_and_the_older_one_stays(saved, monkey
     with pytest.raises(OSError, match="No space left") as caught:
         save_checkpoint(path, model=model, optimisers=[], counters={"step": 9}, fingerprint=FINGERPRINT)
     assert caught.value.errno == errno.ENOSPC and [p.name for p in path.parent.iterdir()] == ["best"]
-    assert load_weights(path, layer(), FINGERPRINT) == {"step": 3}
+    assert load_weights(path, layer(), FINGERPRINT)["counters"] == {"step": 3}
 
 
 def test_another_width_names_both(saved):
@@ -114,6 +114,38 @@ def test_another_model_names_what_is_missing(saved):
 def test_another_vocabulary_names_both(saved, changed, words):
     with pytest.raises(StaleError, match=words):
         load_weights(saved[0], layer(), changed)
+
+
+@pytest.mark.parametrize("moment", ["sha256_of", "read_tensors"])
+def test_a_checkpoint_that_is_replaced_while_it_is_read_is_read_again(saved, monkeypatch, moment):
+    path, _ = saved
+    later, usual, times = layer(seed=7), getattr(checkpoint, moment), []
+
+    def replaced_first(file):
+        if not times:
+            times.append(file)
+            save_checkpoint(path, model=later, optimisers=[], counters={"step": 4}, fingerprint=FINGERPRINT)
+        return usual(file)
+
+    monkeypatch.setattr(checkpoint, moment, replaced_first)
+    found = layer(seed=1)
+    assert load_weights(path, found, FINGERPRINT)["counters"] == {"step": 4}
+    assert times and torch.equal(found.weight, later.weight)
+
+
+def test_a_checkpoint_is_there_again_after_the_moment_in_which_it_is_replaced(saved, monkeypatch):
+    path, _ = saved
+    away = path.rename(path.with_name("away"))
+    monkeypatch.setattr(checkpoint.time, "sleep", lambda seconds: away.is_dir() and away.rename(path))
+    assert load_weights(path, layer(), FINGERPRINT)["counters"] == {"step": 3}
+
+
+def test_a_checkpoint_that_is_replaced_all_the_time_is_not_read_for_ever(saved, monkeypatch):
+    path, model = saved
+    monkeypatch.setattr(checkpoint, "_state_text", lambda path: object())
+    monkeypatch.setattr(checkpoint.time, "sleep", lambda seconds: None)
+    with pytest.raises(NotReadyError, match="replaced 20 times while it was read"):
+        load_weights(path, model, FINGERPRINT)
 
 
 def test_other_optimisers_are_refused(saved):

@@ -98,7 +98,7 @@ def test_the_best_is_not_overwritten_by_the_last(tmp_path):
     best, last = Toy(), Toy()
     at = load_weights(tmp_path / "checkpoints" / "best", best, FINGERPRINT)
     load_weights(tmp_path / "checkpoints" / "last", last, FINGERPRINT)
-    assert at["step"] == 20 == outcome.counters.best_step and outcome.counters.validation == {"score": 0.9}
+    assert at["counters"]["step"] == 20 == outcome.counters.best_step and outcome.counters.validation == {"score": 0.9}
     assert not torch.equal(best.layer.weight, last.layer.weight)
     assert torch.equal(last.layer.weight, task.model.layer.weight)
 
