@@ -1,18 +1,22 @@
 """Files that are never half-written: atomic JSON, atomic directories, append-only lines.
 
 Foundation. A reader sees either the old content or the new, never a mixture: everything is written beside its place and
-renamed into it. Interrupted writers leave only a `.partial-*` sibling, which the next writer of the same name removes.
+renamed into it. Interrupted writers leave only a `.partial-*` sibling; that of a directory, which may be large, is
+removed by the next writer of the same name.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
+import glob
 import hashlib
 import json
 import math
 import os
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +27,9 @@ from .errors import CorruptFileError, ExistsError, GoneError, MissingFileError
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+YOUNG_S = 60  # a directory that was made this moment may not be held yet
 
 
 def plain(value: Any) -> Any:
@@ -111,10 +118,43 @@ def as_os_error(error: Exception, path: Path) -> OSError:
 
 
 @contextmanager
+def held(path: Path) -> Iterator[Path]:
+    """Hold a directory until the block ends or the process does, where the file system knows locks."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield path
+    finally:
+        os.close(descriptor)
+
+
+def is_free(path: Path) -> bool:
+    """Whether no living process holds a directory; not where the file system cannot tell."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what killed writers of the directory `path` left beside it."""
+    name = glob.escape(path.name)
+    for left in (*path.parent.glob(f".partial-????????-{name}"), *path.parent.glob(f".partial-????????-old-{name}")):
+        with suppress(OSError):  # its writer, or another one, was faster
+            if time.time() - left.stat().st_mtime > YOUNG_S and is_free(left):
+                shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
 def atomic_directory(path: Path, *, replace: bool = False, grow: bool = True) -> Iterator[Path]:
     """Yield a new empty directory that becomes `path` when the block ends well, and vanishes when it does not.
 
-    The directories above are made where they are missing, unless `grow` is false.
+    The directories above are made where they are missing, unless `grow` is false. What killed writers left is removed.
 
     Raises:
         ExistsError: `path` exists and `replace` is false.
@@ -126,14 +166,16 @@ def atomic_directory(path: Path, *, replace: bool = False, grow: bool = True) ->
     partial = path.with_name(f".partial-{uuid.uuid4().hex[:8]}-{path.name}")
     partial.mkdir()
     try:
-        yield partial
-        if path.exists():
-            old = path.with_name(f".partial-{uuid.uuid4().hex[:8]}-old-{path.name}")
-            os.replace(path, old)
-            os.replace(partial, path)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            os.replace(partial, path)
+        with held(partial):
+            yield partial
+            if path.exists():
+                old = path.with_name(f".partial-{uuid.uuid4().hex[:8]}-old-{path.name}")
+                os.replace(path, old)
+                os.replace(partial, path)
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                os.replace(partial, path)
+        _remove_leftovers(path)
     except OSError as error:
         if error.errno is not None:
             raise

@@ -9,8 +9,6 @@ its process.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import time
 import uuid
@@ -19,23 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..files import plain, read_json, write_json
+from ..files import YOUNG_S, held, is_free, plain, read_json, write_json
 from ..workspace import Workspace
 
 STAGE = "stage-"
-YOUNG_S = 60  # a directory that was made this moment may not be held yet
 KEPT_S = 24 * 3600  # how long finished stages wait to be taken up
-
-
-@contextmanager
-def held(path: Path) -> Iterator[Path]:
-    """Hold a directory until the block ends or the process does."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
-        yield path
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -123,15 +109,3 @@ def remove_leftovers(workspace: Workspace) -> list[Path]:
         remove(path)
         gone.append(path)
     return gone
-
-
-def is_free(path: Path) -> bool:
-    """Whether no living process holds a directory."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True

@@ -21,11 +21,11 @@ import pyarrow.parquet as pq
 
 from ..access import audited
 from ..errors import SeminarError, StaleError
-from ..files import read_json, sha256_of, write_json
+from ..files import is_free, read_json, sha256_of, write_json
 from ..sums import seal, unseal
 from ..workspace import Workspace, checked_name
 from .intake.uploads import is_upload
-from .stages import is_free, remove, scratch_directory
+from .stages import remove, scratch_directory
 
 FORMAT_VERSION = 1
 

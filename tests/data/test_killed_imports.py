@@ -16,9 +16,9 @@ import pytest
 
 from seminar_core.data.importers.table import import_table
 from seminar_core.data.opening import open_dataset
-from seminar_core.data.stages import finished, held, remove_leftovers, scratch_directory, stage
+from seminar_core.data.stages import finished, remove_leftovers, scratch_directory, stage
 from seminar_core.data.versions import dataset_lock
-from seminar_core.files import sha256_of
+from seminar_core.files import held, sha256_of
 from seminar_core.studies.integrity import verify
 from seminar_core.workspace import Workspace
 

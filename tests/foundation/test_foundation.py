@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import time
 
 import numpy as np
 import pytest
 
 from seminar_core.contracts import ChannelVectors, Folded, LifeBatch
 from seminar_core.errors import ExistsError, NonFiniteError, ShapeError, UnknownNameError, UnsafePathError
-from seminar_core.files import append_line, as_os_error, atomic_directory, plain, read_json, read_lines, write_json
+from seminar_core.files import (
+    append_line,
+    as_os_error,
+    atomic_directory,
+    held,
+    is_free,
+    plain,
+    read_json,
+    read_lines,
+    write_json,
+)
 from seminar_core.workspace import Workspace, default_workspace
 
 
@@ -53,6 +65,24 @@ def test_a_failed_replacement_leaves_the_old_directory(tmp_path):
         (partial / "a").write_text("new")
     assert (place / "a").read_text() == "new"
     assert [p.name for p in tmp_path.iterdir()] == ["thing"]
+
+
+def test_what_killed_writers_of_a_directory_left_goes_with_the_next_one(tmp_path):
+    long_ago = time.time() - 3600
+    left = [tmp_path / name for name in (".partial-0123abcd-[thing]", ".partial-0123abcd-old-[thing]")]
+    kept = [
+        tmp_path / name
+        for name in (".partial-0123abcd-my-[thing]", ".partial-1123abcd-[thing]", ".partial-2123abcd-[thing]")
+    ]
+    for path in (*left, *kept):
+        path.mkdir()
+        (path / "a").write_text("half")
+        os.utime(path, (long_ago, long_ago))
+    os.utime(kept[1])  # just begun
+    with held(kept[2]), atomic_directory(tmp_path / "[thing]") as partial:
+        (partial / "a").write_text("1")
+        assert not is_free(partial) and not is_free(kept[2])
+    assert set(tmp_path.iterdir()) == {*kept, tmp_path / "[thing]"}
 
 
 def test_json_round_trips_numpy_and_turns_nan_into_null(tmp_path):

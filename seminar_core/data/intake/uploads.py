@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ...errors import ConfigError, InvalidDataError, ResourceError, SeminarError
-from ...files import read_json, write_json
+from ...files import held, read_json, write_json
 from ...workspace import Workspace
-from ..stages import held, remove
+from ..stages import remove
 from ..table_files import ENDINGS
 
 PREFIX = ".upload-"
