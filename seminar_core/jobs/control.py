@@ -146,10 +146,9 @@ def refuse_twice(workspace: Workspace, spec: JobSpec) -> None:
         ExistsError: naming that job.
     """
     for other in rows(workspace):
-        same = other["run"] == spec.run if spec.run else other["words"] == list(spec.words)
-        if same and other["state"] in LIVE:
+        if other["state"] in LIVE and read_spec(workspace.job_dir(other["job"])).makes == spec.makes:
             raise ExistsError(
-                f"job {other['job']} is {other['state']} and makes {spec.run or spec.command!r} already",
+                f"job {other['job']} is {other['state']} and makes {spec.makes[1]!r} already",
                 hint=f"watch it (jobs show {other['job']}), cancel it, or choose another name",
             )
 

@@ -29,6 +29,10 @@ COMMANDS = ("import", "encode", "pretrain", "finetune", "evaluate", "codebooks",
 TRAININGS = ("pretrain", "finetune")
 SHARED_COMMANDS = (*TRAININGS, "encode")
 """Commands that several processes can carry out together; those of `encode` take turns at its shards."""
+OF_A_RUN = (*TRAININGS, "evaluate", "codebooks", "map")
+"""Commands whose `--run` is the run that they make or read."""
+MADE = {"import": ("data set", "name"), "pretrain": ("run", "run"), "finetune": ("run", "run"), "map": ("file", "out")}
+"""What a command makes, and the option that names it; any other is known by all its words."""
 STATES = ("queued", "running", "stopping", "stopped", "failed", "done", "lost")
 LIVE = ("queued", "running", "stopping")
 GRACE_S = 10.0
@@ -86,8 +90,15 @@ class JobSpec:
 
     @property
     def run(self) -> str | None:
-        """The run, data set or file the command makes; two live jobs never share one."""
+        """The run, data set or file by which the job is listed."""
         return self.option("run") or self.option("name") or self.option("out")
+
+    @property
+    def makes(self) -> tuple[str, str]:
+        """Kind and name of what the job makes; two live jobs never make the same, any number may read it."""
+        kind, option = MADE.get(self.command, ("answer", ""))
+        name = self.option(option) or " ".join(self.words)
+        return kind, str(Path(self.folder, name)) if kind == "file" else name
 
     @property
     def device(self) -> str:

@@ -257,6 +257,17 @@ def test_runs_are_evaluated_by_jobs_that_show_how_far_they_are_and_can_be_cancel
     assert "evaluate_missing" in buttons(page(part="compare", runs="a,b"))
 
 
+def test_a_run_is_evaluated_while_another_job_reads_it(served: Workspace):
+    make_run(served, "a")
+    make_run(served, "b")
+    jobs.start(served, words("busy", steps=1000, pause=0.05))
+    jobs.start(served, ["codebooks", "--run", "a"])
+    test = page(part="compare", runs="a,b")
+    test.button(key="evaluate_missing").click().run()
+    assert not test.exception and not test.error
+    assert [row["run"] for row in jobs.rows(served) if row["command"] == "evaluate"] == ["a", "b"]
+
+
 def test_an_evaluation_that_failed_says_why(served: Workspace, monkeypatch: pytest.MonkeyPatch):
     make_run(served, "a")
     make_run(served, "b")

@@ -29,6 +29,7 @@ from seminar_core.jobs.process import Eta
 from seminar_core.jobs.removal import delete
 from seminar_core.jobs.slots import slot_name
 from seminar_core.jobs.state import (
+    LIVE,
     JobSpec,
     JobStatus,
     is_alive,
@@ -103,6 +104,24 @@ def test_a_second_press_of_the_same_button_is_refused(workspace: Workspace):
         jobs.cancel(workspace, row["job"])
     done = [(line["action"], line["outcome"]) for line in read_lines(workspace.root / "audit.jsonl")]
     assert done[-2:] == [("cancel job", "done"), ("cancel job", "failed: not_ready")]
+
+
+def test_only_what_makes_the_same_is_refused_whatever_it_is_called(workspace: Workspace):
+    jobs.start(workspace, words("r", steps=1000, pause=0.05))
+    reading = [["evaluate", "--run", "r"], ["evaluate", "--run", "r", "--mode", "pair"], ["codebooks", "--run", "r"]]
+    another = [["import", "table", "there", "--name", "r"], ["map", "--run", "r", "--out", "m.parquet"]]
+    for line in [*reading, *another]:
+        assert jobs.start(workspace, line)["words"] == line
+    for line, says in (
+        (["evaluate", "--run", "r"], r"evaluate-0002 is .* and makes 'evaluate --run r' already"),
+        (["finetune", "--dataset", "other", "--run=r"], r"pretrain-0001 is .* and makes 'r' already"),
+        (["map", "--run", "s", "--out", "./m.parquet"], r"map-0006 is .* and makes '/.*/m\.parquet' already"),
+    ):
+        with pytest.raises(ExistsError, match=says):
+            jobs.start(workspace, line)
+    for row in jobs.rows(workspace):
+        if row["state"] in LIVE:
+            jobs.cancel(workspace, row["job"])
 
 
 def test_the_device_is_given_in_order_of_arrival(workspace: Workspace):

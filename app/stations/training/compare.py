@@ -116,7 +116,7 @@ def evaluation(missing: list[str]) -> None:
                 st.rerun()
             if not going and st.button("Evaluate now", key="evaluate_missing", icon=":material/grading:"):
                 for run in missing:
-                    with suppress(ExistsError):  # somebody else has just started it: it is watched all the same
+                    with suppress(ExistsError):  # the same evaluation has just been started elsewhere: it is shown
                         limits.start_job(workspace, ["evaluate", "--run", run])
                 st.rerun()
             if going and st.button("Cancel", key="evaluate_cancel", icon=":material/stop_circle:"):
