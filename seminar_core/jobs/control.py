@@ -96,7 +96,7 @@ def start(
     engine_named(engine)
     who = person().name
     spec = JobSpec(words, str(workspace.root), engine, os.getcwd(), count, time.time(), processes, nodes, who)
-    for option, what in (("run", "run"), ("name", "data set")):
+    for option, what in (("run", "run"), ("from", "run"), ("name", "data set")):
         if (name := spec.option(option)) is not None:
             checked_name(name, what)
     with audited(workspace, "start job", " ".join(words)):
@@ -106,8 +106,8 @@ def start(
 def _start(workspace: Workspace, spec: JobSpec) -> dict[str, Any]:
     workspace.jobs.mkdir(parents=True, exist_ok=True)
     with locked(workspace.jobs / ".slots" / "start.lock"):
-        refuse_twice(workspace, spec)
         refuse_too_many(workspace, spec)
+        refuse_twice(workspace, spec)
         number = 1 + max((int(n.rpartition("-")[2]) for n in job_names(workspace) if n[-1].isdigit()), default=0)
         job_dir = workspace.job_dir(f"{spec.command}-{number:04d}")
         job_dir.mkdir()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from ..files import read_json
 from ..training.run_files import BEST, FIRST, LAST, existing_run, read_status
 from ..workspace import Workspace, checked_name, refuse_bundled
 from . import control as jobs
-from .state import LIVE
+from .state import LIVE, TRAININGS, JobSpec, read_spec
 
 KINDS = ("dataset", "run", "map", "checkpoints")
 KEPT = (FIRST, BEST, LAST)
@@ -101,30 +102,53 @@ def dependents(workspace: Workspace, kind: str, name: str) -> dict[str, list[str
     return {what: sorted(names) for what, names in found.items() if names}
 
 
+def behind_run(workspace: Workspace, name: str | None) -> set[tuple[str, str | None]]:
+    """Kind and name of a run, of its data set, and of the runs that it started from with theirs."""
+    used: set[tuple[str, str | None]] = set()
+    while name and ("run", name) not in used:
+        card = _facts(workspace.run_dir(name) / "run.json")
+        used |= {("run", name), ("dataset", card.get("dataset"))}
+        name = card.get("parent")
+    return used
+
+
+def used_by(workspace: Workspace, spec: JobSpec) -> set[tuple[str, str | None]]:
+    """Kind and name of all that a job makes or reads, whether its words name it or a run among them does."""
+    out = Path(spec.option("out") or "")
+    used = {("dataset", spec.option("dataset")), ("dataset", spec.option("name")), ("run", spec.option("run"))}
+    used |= {("map", out.name), ("map", out.stem)} | behind_run(workspace, spec.option("from"))
+    return used if spec.command in TRAININGS else used | behind_run(workspace, spec.option("run"))
+
+
+def trained_now(workspace: Workspace) -> dict[str, Any]:
+    """Run -> process of those that are being trained on this machine; a damaged one is not."""
+    found = {}
+    for path in workspace.runs.glob("[!.]*/status.json"):
+        with suppress(SeminarError):
+            status = read_status(path.parent)
+            if status["state"] == "running":
+                found[path.parent.name] = status.get("pid")
+    return found
+
+
 def refuse_while_used(workspace: Workspace, kind: str, name: str) -> None:
-    """Raise while a live job makes or reads the thing, or a run trains without a job.
+    """Raise while a live job makes or reads the thing, or a run is trained on it without a job.
 
     Raises:
         NotReadyError: naming the job or the run.
     """
-    if kind in ("run", "checkpoints"):
-        try:
-            status = read_status(workspace.run_dir(name))
-        except SeminarError:  # so damaged that nothing can be training it
-            status = {}
-        if status.get("state") == "running":
-            raise NotReadyError(
-                f"run {name!r} is being trained by process {status.get('pid')}", hint="wait for it, or stop it first"
-            )
-    option = {"dataset": ("--dataset", "--name"), "map": ("--out",)}.get(kind, ("--run", "--from"))
+    thing = ("run" if kind == "checkpoints" else kind, name)
     for job in jobs.rows(workspace):
-        words = job["words"]
-        used = [w for o, w in zip(words, words[1:], strict=False) if o in option]
-        used += [w.partition("=")[2] for w in words if w.partition("=")[0] in option]
-        if job["state"] in LIVE and name in used:
+        if job["state"] in LIVE and thing in used_by(workspace, read_spec(workspace.job_dir(job["job"]))):
             raise NotReadyError(
                 f"{kind} {name!r} is in use: job {job['job']} is {job['state']}",
                 hint=f"wait for it, or cancel it with `jobs cancel {job['job']}`",
+            )
+    for run, pid in trained_now(workspace).items():
+        if thing in behind_run(workspace, run):
+            raise NotReadyError(
+                f"{kind} {name!r} is in use: run {run!r} is being trained by process {pid}",
+                hint="wait for it, or stop it first",
             )
 
 

@@ -255,7 +255,7 @@ def test_unknown_commands_and_engines_are_refused_with_the_known_ones(workspace:
     assert jobs.rows(workspace) == []
 
 
-@pytest.mark.parametrize("option", ["--run", "--name"])
+@pytest.mark.parametrize("option", ["--run", "--from", "--name"])
 def test_a_name_that_leaves_the_workspace_is_refused_before_anything_starts(workspace: Workspace, option: str):
     with pytest.raises(UnsafePathError, match=r"'\.\./x' is not allowed"):
         jobs.start(workspace, ["import", "table", "there", option, "../x"])
