@@ -326,16 +326,22 @@ def population(run_name: str, spec: str | None = None, k: int | None = None) -> 
     return waiting.answer(Heavy("Measuring every person", tasks.population, (str(workspace().root), *asked), asked))
 
 
-def kept_population(run_name: str) -> list[dict[str, Any]]:
-    """Rows of the population that was measured before, without opening the run; none where its data were replaced."""
+def kept_population(run_name: str, spec: str) -> tuple[list[dict[str, Any]], int]:
+    """Rows of the population that was measured before with `spec` and the run's own K, without opening the run; that K.
+
+    None where nobody measured it, or its data were replaced.
+    """
     from seminar_core.training.run_files import is_stale, read_card
 
     folders = (workspace().measured_dir(run_name), workspace().run_dir(run_name))
-    kept = [path for folder in dict.fromkeys(folders) for path in sorted((folder / "population").glob("[!.]*.json"))]
     with suppress(SeminarError, KeyError, TypeError):
-        if kept and not is_stale(workspace(), read_card(workspace().run_dir(run_name))):
-            return list(read_json(kept[0])["people"])
-    return []
+        card = read_card(workspace().run_dir(run_name))
+        keep = int(card.config["model"]["keep"])
+        files = (folder / "population" / f"{spec}-{keep}.json" for folder in folders)
+        kept = next((path for path in files if path.is_file()), None)
+        if kept and not is_stale(workspace(), card):
+            return list(read_json(kept)["people"]), keep
+    return [], 0
 
 
 @st.cache_data(max_entries=20_000, show_spinner=False)

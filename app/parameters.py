@@ -16,6 +16,8 @@ from zoneinfo import available_timezones
 from seminar_core.retrieval.spec import DEFAULT
 
 VERSION = "1"
+EARLIEST_S, LATEST_S = -9_000_000_000, 9_000_000_000
+"""Seconds that a figure's times can hold, 1684 to 2255."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,10 @@ def _count(text: str) -> int:
 
 
 def _seconds(text: str) -> int | None:
-    return int(text) if text else None
+    seconds = int(text) if text else None
+    if seconds is not None and not EARLIEST_S <= seconds <= LATEST_S:
+        raise ValueError("expected seconds")
+    return seconds
 
 
 def _weights(text: str) -> tuple[float, ...]:
@@ -115,8 +120,8 @@ PARAMETERS: dict[str, Parameter] = {
     # Life
     "find": Parameter("", str, "text searched among queries and titles"),
     "sort": Parameter("length", str, "order of the list of people"),
-    "from_s": Parameter(None, _seconds, "start of the shown period, UTC seconds"),
-    "to_s": Parameter(None, _seconds, "end of the shown period, UTC seconds"),
+    "from_s": Parameter(None, _seconds, "the start of the shown period in seconds since 1970 (UTC)"),
+    "to_s": Parameter(None, _seconds, "the end of the shown period in seconds since 1970 (UTC)"),
     "text": Parameter("", str, "only events whose query or title contains this"),
     "actions": Parameter((), _names, "only these actions"),
     "categories": Parameter((), _names, "only these categories"),
@@ -130,8 +135,8 @@ PARAMETERS: dict[str, Parameter] = {
     "shortlist": Parameter(4, _count, "shortlist factor: PQ keeps this many times K before exact scores order them"),
     "weights": Parameter((), _weights, "explicit channel weights q,a,t,i; empty = the run's own"),
     "mask": Parameter((), _names, "masked channels"),
-    "hide_from_s": Parameter(None, _seconds, "start of the left-out period, UTC seconds"),
-    "hide_to_s": Parameter(None, _seconds, "end of the left-out period, UTC seconds"),
+    "hide_from_s": Parameter(None, _seconds, "the start of the left-out period in seconds since 1970 (UTC)"),
+    "hide_to_s": Parameter(None, _seconds, "the end of the left-out period in seconds since 1970 (UTC)"),
     "head": Parameter("", _head, "one attention head; empty = all"),
     "method": Parameter("", str, "first-stage method instead of the specification"),
     "methods": Parameter((), _names, "further methods as columns"),
@@ -177,6 +182,11 @@ PARAMETERS: dict[str, Parameter] = {
 
 # What belongs to one life: positions and times in it say nothing about another.
 OF_ONE_LIFE = ("at", "event", "from_s", "to_s", "hide_from_s", "hide_to_s", "page", "search")
+# What belongs to one question of retrieval: its target, and how it is answered.
+OF_ONE_QUESTION = (
+    *("item", "item_b", "query", "run_b", "k", "spec", "shortlist", "weights", "mask"),
+    *("head", "method", "methods"),
+)
 # What belongs to one data set: its runs, people and items, and names of what is in it.
 OF_ONE_DATASET = (
     *OF_ONE_LIFE,
@@ -196,8 +206,13 @@ def write_value(value: Any) -> str:
     if isinstance(value, bool):
         return "1" if value else "0"
     if isinstance(value, tuple | list):
-        return ",".join(f"{v:g}" if isinstance(v, float) else _part(str(v)) for v in value)
+        return ",".join(repr(v).removesuffix(".0") if isinstance(v, float) else _part(str(v)) for v in value)
     return "" if value is None else str(value)
+
+
+def defaults(*names: str) -> dict[str, Any]:
+    """These choices as they are when nobody has chosen."""
+    return {name: PARAMETERS[name].default for name in names}
 
 
 def read_query(query: dict[str, str]) -> tuple[dict[str, Any], list[str]]:

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from app.components.address import replace_address
-from app.parameters import OF_ONE_DATASET, OF_ONE_LIFE, PARAMETERS, read_query, write_query
+from app.parameters import OF_ONE_DATASET, OF_ONE_LIFE, PARAMETERS, defaults, read_query, write_query
 
 CHOICES, HISTORY, WRITTEN, SEEN, TOUCHED, CHANGED, NOTICES, PLACE = (
     f"seminar_{n}" for n in ("choices", "history", "url", "seen", "touched", "changed", "notices", "place")
@@ -132,7 +132,7 @@ def put_moving(changes: dict[str, Any], *, gesture: str = "", done: bool = True)
     if unknown:
         raise KeyError(f"not in PARAMETERS: {unknown}")
     if changes.get("dataset", choices["dataset"]) != choices["dataset"]:
-        changes = {**{name: PARAMETERS[name].default for name in OF_ONE_DATASET}, **changes}
+        changes = {**defaults(*OF_ONE_DATASET), **changes}
     changes = {n: tuple(v) if isinstance(v, list) else v for n, v in changes.items()}
     st.session_state[MOVING] = not done
     if any(choices[name] != value for name, value in changes.items()):
@@ -145,7 +145,7 @@ def put_moving(changes: dict[str, Any], *, gesture: str = "", done: bool = True)
 
 def another_person(person: str, **changes: Any) -> None:
     """Choose a person; what was chosen within the life of the one before is let go: one step, which undo takes back."""
-    put(person=person, **{name: PARAMETERS[name].default for name in OF_ONE_LIFE}, **changes)
+    put(person=person, **defaults(*OF_ONE_LIFE), **changes)
 
 
 def undo() -> bool:

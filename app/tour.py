@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from app import loaders, state, widgets
+from app.parameters import OF_ONE_LIFE, OF_ONE_QUESTION, defaults
 
 LEFT_AT = "seminar_tour_left_at"
 
@@ -57,15 +58,23 @@ STOPS = (
 )
 
 
+def chosen_run(name: str) -> str:
+    """The ranker that tour and doors open: the chosen one, or the newest of the data set; empty where there is none."""
+    rankers = [row for row in loaders.runs(name) if row["kind"] == "ranker" and row["state"] == "done"]
+    known = [row["run"] for row in rankers if not row.get("stale")]
+    return state.get("run") if state.get("run") in known else loaders.newest_run(name, kinds=("ranker",))
+
+
 def go_to(number: int) -> None:
-    """Open stop `number`, counted from 1, on the data set, run and person that are chosen or that come first."""
+    """Open stop `number`, counted from 1, on the data set, ranker and person that are chosen or that come first."""
     stop = STOPS[number - 1]
     name = state.get("dataset")
-    run = state.get("run") or loaders.newest_run(name, kinds=("ranker",))
-    chosen: dict[str, Any] = {"tour": number, "run": run}
+    chosen: dict[str, Any] = {"tour": number, "run": chosen_run(name)}
+    if stop.station == "retrieval":
+        chosen |= defaults(*OF_ONE_LIFE, *OF_ONE_QUESTION)
     if not state.get("person"):
         chosen["person"] = str(loaders.report(name)["example_person"])
-    state.put(**chosen, **stop.choices)
+    state.put(**{**chosen, **stop.choices})
     widgets.open_station(stop.station)
 
 

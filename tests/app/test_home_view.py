@@ -7,9 +7,15 @@ import re
 import pytest
 
 from app import state, tour, widgets
+from app.stations.home import view
+from seminar_core.search.population import population
+from seminar_core.training.run_files import read_card
 from seminar_core.workspace import Workspace
 from tests.app.conftest import words_of
 from tests.tiny import make_dataset
+from tests.tiny_run import COARSE
+
+LET_GO = {"at": "", "method": "", "mask": (), "hide_from_s": None, "query": "", "k": 50}
 
 
 @pytest.fixture
@@ -23,17 +29,40 @@ def opened(monkeypatch) -> list[str]:
 @pytest.mark.parametrize(
     ("door", "station", "wanted"),
     [
-        ("says", "retrieval", {"figure": "lanes"}),
+        ("says", "retrieval", {"figure": "lanes", **LET_GO}),
         ("space", "alignment", {"stages": ("before", "after")}),
-        ("loses", "retrieval", {"figure": "rank_shift"}),
+        ("loses", "retrieval", {"figure": "rank_shift", **LET_GO}),
     ],
 )
 def test_each_question_opens_a_prepared_view(open_app, tiny_workspace, opened, door, station, wanted):
-    at = open_app(tiny_workspace, "home", dataset="tiny")
+    looked_at = {"at": "3", "method": "eta", "mask": "I", "hide_from_s": 5, "query": "lamp", "k": 3}
+    at = open_app(tiny_workspace, "home", dataset="tiny", **looked_at)
     at.button(key=f"door_{door}").click().run()
     assert not at.exception and opened == [station]
     choices = at.session_state[state.CHOICES]
     assert choices["run"] == "run" and wanted.items() <= choices.items()
+
+
+def test_the_loss_that_is_told_is_of_the_view_that_the_door_opens(open_app, tiny_workspace, opened, monkeypatch):
+    workspace = tiny_workspace
+    monkeypatch.setattr(view, "DEFAULT", COARSE)
+    keep = read_card(workspace.run_dir("run")).config["model"]["keep"]
+    for k in (1, keep):
+        population(workspace, "run", spec=COARSE, k=k)
+    at = open_app(workspace, "home", dataset="tiny")
+    at.button(key="door_loses").click().run()
+    choices = at.session_state[state.CHOICES]
+    worst = next(
+        row for row in population(workspace, "run", spec=COARSE)["people"] if row["person"] == choices["person"]
+    )
+    assert choices["k"] == keep and f"keeps {worst['recall']:.0%} of what exact search keeps for person" in words_of(at)
+
+
+def test_the_tour_opens_a_ranker_and_lets_the_last_question_go(open_app, tiny_workspace, opened):
+    at = open_app(tiny_workspace, "home", dataset="tiny", run="gone", tour=2, method="eta", at="3", k=3)
+    at.button(key="tour_next").click().run()
+    choices = at.session_state[state.CHOICES]
+    assert choices["run"] == "run" and choices["tour"] == 3 and LET_GO.items() <= choices.items()
 
 
 def test_the_picture_is_of_a_life_of_the_data_set(open_app, tiny_workspace):

@@ -59,9 +59,9 @@ def test_a_run_whose_data_were_replaced_under_a_server_is_told_as_stale_and_noth
 
 def test_what_was_measured_of_data_that_were_replaced_is_not_shown(open_app, unasked):
     open_app(unasked, "retrieval", **OPENS)
-    assert len(loaders.population("run", COARSE)["people"]) == len(loaders.kept_population("run")) > 5
+    assert len(loaders.population("run", COARSE)["people"]) == len(loaders.kept_population("run", COARSE)[0]) > 5
     make_dataset(unasked, people=5, seed=9)
-    assert loaders.kept_population("run") == []
+    assert loaders.kept_population("run", COARSE) == ([], 0)
     for k in (None, 3):  # asked before and never
         with pytest.raises(SeminarError, match="was trained on version"):
             loaders.population("run", COARSE, k)

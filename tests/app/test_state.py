@@ -68,6 +68,7 @@ def test_what_is_written_is_read_back(changes):
         ({"v": "1", "weights": "1,2"}, "“weights=1,2” is not explicit channel weights q,a,t,i"),
         ({"v": "1", "event": "3,last"}, "“event=3,last” is not events whose loss is explained"),
         ({"v": "1", "head": "first"}, "“head=first” is not one attention head"),
+        ({"v": "1", "hide_from_s": "1670000000000"}, "is not the start of the left-out period in seconds since 1970"),
         ({"v": "1", "zone": "Mars/Olympus"}, "“zone=Mars/Olympus” is not time zone in which times are shown"),
         ({"v": "1", "selected": "../x"}, "“selected=../x” is not digest of the selection"),
     ],

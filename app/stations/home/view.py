@@ -9,10 +9,12 @@ from typing import Any
 import streamlit as st
 
 from app import background, loaders, state, tour, widgets
+from app.parameters import OF_ONE_LIFE, OF_ONE_QUESTION, defaults
 from app.stations.life import bands as interest_bands
 from seminar_core.beside import bundled_runs
 from seminar_core.jobs import control as jobs
 from seminar_core.jobs.state import LIVE
+from seminar_core.retrieval.spec import DEFAULT
 
 WHAT = (
     "A person's searches and the items they led to form one long history. For a candidate item, SEMINAR finds the "
@@ -28,7 +30,7 @@ def render() -> None:
     st.markdown(WHAT)
     person = str(loaders.report(name)["example_person"])
     drawing = st.container()  # filled last: the questions do not wait for the clustering behind the picture
-    run = chosen_run(name)
+    run = tour.chosen_run(name)
     doors(name, run, person)
     if not run:
         background.first_run(name)
@@ -39,13 +41,6 @@ def render() -> None:
         next_steps(name, run)
     with drawing, widgets.explained("home_picture"):
         picture(name, person)
-
-
-def chosen_run(name: str) -> str:
-    """The ranker that the doors open: the chosen one, or the newest of the data set; empty where there is none."""
-    rankers = [row for row in loaders.runs(name) if row["kind"] == "ranker" and row["state"] == "done"]
-    known = [row["run"] for row in rankers if not row.get("stale")]
-    return state.get("run") if state.get("run") in known else loaders.newest_run(name, kinds=("ranker",))
 
 
 def picture(name: str, person: str) -> None:
@@ -76,7 +71,7 @@ def doors(name: str, run: str, person: str) -> None:
             f"The events of person {widgets.plain(person)} that speak for the item they met next.",
             "retrieval",
             "says",
-            {"person": person, "item": "", "at": "", "shortlist": 4, "figure": "lanes"},
+            {"person": person, "shortlist": 4, "figure": "lanes"},
         ),
         (
             "Are text and pictures in one space?",
@@ -92,10 +87,9 @@ def doors(name: str, run: str, person: str) -> None:
             "loses",
             {
                 "person": worst["person"] if worst else person,
-                "item": "",
-                "at": "",
                 "shortlist": 0,
                 "figure": "rank_shift",
+                **({"k": worst["k"]} if worst else {}),
             },
         ),
     )
@@ -106,7 +100,7 @@ def doors(name: str, run: str, person: str) -> None:
             if st.button(
                 "Show me", key=f"door_{key}", type="primary", icon=":material/arrow_forward:", disabled=not run
             ):
-                state.put(run=run, **choices)
+                state.put(**{**defaults(*OF_ONE_LIFE, *OF_ONE_QUESTION), "run": run, **choices})
                 widgets.open_station(station)
     if not run:
         st.caption("The three questions need a trained run of this data set.")
@@ -142,8 +136,9 @@ def story_page() -> bytes:
 
 
 def most_lost(run: str) -> dict[str, Any] | None:
-    """The person for whom the codes lose most, where that has been measured for the run."""
-    rows = [row for row in loaders.kept_population(run) if row["pq_loss"] is not None]
+    """The person for whom the codes lose most with K of the run (`k`), where that has been measured for the run."""
+    measured, keep = loaders.kept_population(run, DEFAULT)
+    rows = [{**row, "k": keep} for row in measured if row["pq_loss"] is not None]
     return max(rows, key=lambda row: row["pq_loss"], default=None)
 
 
