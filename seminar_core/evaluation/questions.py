@@ -9,6 +9,8 @@ catalogue.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +53,14 @@ class Questions:
     def allowed(self) -> np.ndarray | None:
         """(n, N) bool, where there is a candidate; None when all items are asked."""
         return None if self.item is None else self.item > PAD
+
+    @property
+    def identity(self) -> str:
+        """Equal where the same targets were given the same rivals: only then are differences paired."""
+        digest = hashlib.sha256(json.dumps(self.protocol, sort_keys=True).encode())
+        for column in (self.targets.person, self.targets.event, self.targets.item, self.item, self.query):
+            digest.update(b"all" if column is None else np.asarray(column).tobytes())
+        return digest.hexdigest()[:16]
 
     def __repr__(self) -> str:
         return "Questions(" + ", ".join(f"{name}={value}" for name, value in self.protocol.items()) + ")"

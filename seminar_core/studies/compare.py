@@ -1,8 +1,8 @@
 """Runs beside each other: what differs in their settings, and their test metrics with intervals and paired differences.
 
-Diagnostics. All runs are asked the same questions (the same candidates by construction), so that differences are paired
-by target and resampled by person: what makes a person hard for both runs cancels. A run that has not been evaluated is
-evaluated first. Runs of different data sets or versions are listed beside each other, but never subtracted.
+Diagnostics. Runs that are asked the same questions (the same targets with the same candidates) are subtracted: paired
+by target and resampled by person, what makes a person hard for both runs cancels. A run that has not been evaluated is
+evaluated first. Runs of different data sets, versions or splits are listed beside each other, but never subtracted.
 """
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from ..errors import ConfigError, MissingFileError
 from ..evaluation.ranks import Ranks
 from ..evaluation.result import Result
 from ..progress import Progress, silent
 from ..training.assess import differences as paired_differences
-from ..training.assess import evaluate_run, kept_result
+from ..training.assess import kept_result, measure_run
 from ..training.run_files import RunCard, existing_run, read_card, read_status
 from ..training.settings import flatten
 from ..workspace import Workspace
@@ -65,8 +63,8 @@ def result_of(workspace: Workspace, name: str, mode: str, measure: bool) -> tupl
     except MissingFileError:
         if not measure:
             return None
-    evaluate_run(workspace, name, mode=mode)
-    return kept_result(workspace, name, mode=mode)
+    _, result, ranks = measure_run(workspace, name, {"mode": mode})
+    return result, ranks
 
 
 def row(
@@ -78,14 +76,10 @@ def row(
 ) -> dict[str, Any]:
     """One run: what it is, its metrics, and each metric minus that of the first run."""
     status = read_status(workspace.run_dir(card.name))
-    comparable = (
-        result is not None
-        and first is not None
-        and card.name != first_card.name
-        and card.dataset_hash == first_card.dataset_hash
-        and np.array_equal(result[1].person, first[1].person)
-    )
-    minus_first = paired_differences(result[1], first[1]) if comparable and result and first else None
+    minus_first = not_comparable = None
+    if result is not None and first is not None and card.name != first_card.name:
+        not_comparable = what_keeps_apart(card, result[0], first_card, first[0])
+        minus_first = None if not_comparable else paired_differences(result[1], first[1])
     return {
         "run": card.name,
         "model": card.model,
@@ -99,7 +93,22 @@ def row(
         "metrics": result[0].metrics if result else None,
         "interval": result[0].interval if result else None,
         "minus_first": minus_first,
+        "not_comparable": not_comparable,
     }
+
+
+def what_keeps_apart(card: RunCard, result: Result, first_card: RunCard, first: Result) -> str | None:
+    """Why two runs cannot be subtracted target by target, in words; None when they can."""
+    if card.dataset != first_card.dataset:
+        return f"it was tested on {card.dataset}, not on {first_card.dataset}"
+    if card.dataset_hash != first_card.dataset_hash:
+        return f"it was tested on version {card.dataset_hash} of {card.dataset}, not on {first_card.dataset_hash}"
+    if result.origin.get("questions") == first.origin.get("questions"):
+        return None
+    for name, value in result.protocol.items():
+        if value != first.protocol.get(name):
+            return f"it was asked other questions: {name} = {value}, not {first.protocol.get(name)}"
+    return "it was asked other questions: other targets or other rivals"
 
 
 def setting_differences(cards: Sequence[RunCard]) -> list[dict[str, Any]]:

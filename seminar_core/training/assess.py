@@ -1,7 +1,8 @@
 """`evaluate`: ask a trained run, beside chance, popularity and the oracle, and keep the result as a file.
 
 Training, on top of evaluation. Results lie in `runs/<run>/results/`, one JSON file per protocol with everything it
-takes to make it again, and beside it the rank of every target, so that runs can be compared in pairs later.
+takes to make it again, and beside it the rank of every target, so that runs can be compared in pairs later. A result
+counts while the run's checkpoint has the weights that were measured: after further training it is asked for anew.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from ..progress import Progress, silent
 from ..sums import reseal
 from ..workspace import Workspace
 from .assembly import Material, measure, scorer
-from .runs import Run, load_run
+from .checkpoint import weights_sum
+from .loop import BEST
+from .runs import Run, existing_run, load_run
 
 CANDIDATE_SEED = 0
 
@@ -53,27 +56,34 @@ def evaluate_run(
     """Measure a run on its held-out targets; the answer of the `evaluate` command.
 
     Raises:
-        UnknownRunError: no such run.
+        UnknownRunError: no such run, or it was deleted meanwhile.
         UnknownNameError: mode, sampler or stage is not known.
         StaleError: the run's data set has changed since.
     """
+    asked: dict[str, Any] = {"mode": mode, "negatives": negatives, "sampler": sampler, "pool": pool, "part": part}
+    run, result, _ = measure_run(workspace, run_name, asked, stage=stage, device=device, progress=progress)
+    return answer(run, result)
+
+
+def measure_run(
+    workspace: Workspace,
+    run_name: str,
+    asked: dict[str, Any],
+    *,
+    stage: str = "best",
+    device: str = "auto",
+    progress: Progress = silent,
+) -> tuple[Run, Result, Ranks]:
+    """Measure a run and keep the result; `asked` is what `evaluation.questions.ask` takes. Raises as `evaluate_run`."""
     run = load_run(workspace, run_name, stage=stage, device=device)
-    questions = ask(
-        run.dataset,
-        run.material.split,
-        part=part,
-        mode=mode,
-        negatives=negatives,
-        sampler=sampler,
-        pool=pool,
-        seed=CANDIDATE_SEED,
-    )
+    questions = ask(run.dataset, run.material.split, seed=CANDIDATE_SEED, **asked)
     measured = measure(
         run.model, run.dataset, questions, max_length=run.max_length, device=run.device, progress=progress
     )
     result = describe_result(run, questions, measured.ranks, people_per_s=measured.people_per_s)
+    existing_run(workspace, run.name)  # a run that was deleted meanwhile does not come back as a folder of results
     keep_result(workspace.measured_dir(run.name), result, measured.ranks)
-    return answer(run, result)
+    return run, result, measured.ranks
 
 
 def describe_result(run: Run, questions: Questions, ranks: Ranks, *, people_per_s: float) -> Result:
@@ -103,6 +113,8 @@ def describe_result(run: Run, questions: Questions, ranks: Ranks, *, people_per_
             "dataset": run.card.dataset,
             "model": run.card.model,
             "parent": run.card.parent,
+            "weights": run.weights,
+            "questions": questions.identity,
             "command": shlex.join(["python", "-m", "seminar_core", *sys.argv[1:]]),
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "commit": current_commit(),
@@ -185,10 +197,10 @@ def kept_result(
     sampler: str = "uniform",
     pool: str = "met",
 ) -> tuple[Result, Ranks]:
-    """What `evaluate` measured before.
+    """What `evaluate` measured of the run's best checkpoint as it is now.
 
     Raises:
-        MissingFileError: this protocol has not been evaluated for the run.
+        MissingFileError: this protocol has not been evaluated for the run, or with other weights.
         InvalidDataError, CorruptFileError: the file was edited or cut short.
     """
     folder = workspace.measured_dir(run_name) / "results"
@@ -197,4 +209,10 @@ def kept_result(
         raise MissingFileError(
             f"run {run_name!r} has no result for {name}", hint=f"evaluate --run {run_name} --mode {mode}"
         )
-    return read_result(folder / f"{name}.json"), read_ranks(folder / f"{name}.npz")
+    result = read_result(folder / f"{name}.json")
+    if result.origin.get("weights") != weights_sum(existing_run(workspace, run_name) / "checkpoints" / BEST):
+        raise MissingFileError(
+            f"run {run_name!r} was trained further since its result for {name}",
+            hint=f"evaluate --run {run_name} --mode {mode}",
+        )
+    return result, read_ranks(folder / f"{name}.npz")

@@ -180,6 +180,22 @@ def _read_state(path: Path) -> dict[str, Any]:
     return state
 
 
+def weights_sum(path: Path) -> str:
+    """Recorded sha256 of a checkpoint's weights, as `Run.weights` has it; nothing else is read.
+
+    Raises:
+        MissingFileError: there is no such checkpoint.
+        CorruptFileError: its state is not one.
+    """
+    state = settled(path, lambda: read_json(path / STATE))
+    try:
+        return str(state["sha256"][WEIGHTS])
+    except (KeyError, TypeError) as error:
+        raise CorruptFileError(
+            f"{path / STATE} is not a checkpoint's state: {error!r}", hint="train the run again"
+        ) from error
+
+
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file, on the CPU.
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -20,6 +21,8 @@ from seminar_core.jobs import control as jobs
 from seminar_core.jobs import engines
 from seminar_core.training.curves import Curves
 from seminar_core.workspace import Workspace
+from tests.studies.test_comparison import PEOPLE
+from tests.studies.test_comparison import make as make_measured
 
 ROOT = Path(__file__).resolve().parents[2]
 DOUBLE = ROOT / "tests" / "jobs" / "job_double.py"
@@ -206,6 +209,13 @@ def test_only_what_differs_is_compared(served: Workspace):
     assert any(
         list(f.columns) == ["setting", "a", "b"] and f["setting"].tolist() == ["batches.negatives"] for f in frames
     )
+
+
+def test_a_difference_that_would_pair_other_questions_is_not_shown_and_says_why(served: Workspace):
+    make_measured(served, "a", np.arange(PEOPLE))
+    make_measured(served, "b", np.arange(PEOPLE), split="time")
+    said = [caption.value for caption in page(part="compare", runs="a,b").caption]
+    assert "b minus a is not shown: it was asked other questions: split = time, not position" in said
 
 
 def test_a_baseline_is_compared_with_another_run_and_not_with_itself(served: Workspace):

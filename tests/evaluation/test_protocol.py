@@ -1,5 +1,7 @@
 """The protocol against naive loops: one set of questions for all, nothing late is visible, presence gives no hint."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -23,6 +25,16 @@ from seminar_core.evaluation.questions import ask, rival_mask
 from tests.evaluation.asked_data import PlainTruth, plain_data
 
 MODES = ("recommendation", "search", "pair")
+
+
+def test_questions_are_told_apart_by_what_is_asked():
+    dataset, split = plain_data()
+    first, same, fewer = (ask(dataset, split, negatives=n) for n in (9, 9, 8))
+    assert first.identity == same.identity != fewer.identity
+    event = first.targets.event - 1
+    assert replace(first, targets=replace(first.targets, event=event)).identity != first.identity
+    assert replace(first, item=first.item[:, ::-1]).identity != first.identity
+    assert ask(dataset, split, negatives="full").identity != ask(dataset, split, negatives="full", seed=1).identity
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -13,12 +13,15 @@ from seminar_core.evaluation.ranks import Ranks
 from seminar_core.evaluation.result import Result, write_ranks
 from seminar_core.files import write_json
 from seminar_core.studies.compare import compare
+from seminar_core.training.checkpoint import WEIGHTS
 from seminar_core.workspace import Workspace
 
 PEOPLE = 40
 
 
-def make(workspace: Workspace, name: str, better: np.ndarray, *, data: str = "h", **config: object) -> None:
+def make(
+    workspace: Workspace, name: str, better: np.ndarray, *, data: str = "h", split: str = "position", **config: object
+) -> None:
     """A finished run with a kept result: `better` (40,) candidates stand above each positive, of 100."""
     directory = workspace.run_dir(name)
     write_json(
@@ -32,9 +35,11 @@ def make(workspace: Workspace, name: str, better: np.ndarray, *, data: str = "h"
     ranks = Ranks(better, np.zeros(PEOPLE, int), np.full(PEOPLE, 100), np.arange(PEOPLE))
     metrics, interval = summary(ranks)
     origin = dict.fromkeys(("config", "seed", "data_hash", "command", "time", "commit"))
+    origin |= {"weights": f"weights of {name}", "questions": f"by {split}"}
+    write_json(directory / "checkpoints" / "best" / "state.json", {"sha256": {WEIGHTS: f"weights of {name}"}})
     (directory / "results").mkdir()
     write_ranks(directory / "results" / "recommendation-99-uniform-met.npz", ranks)
-    result = Result(name, metrics, interval, {}, {"n": PEOPLE, "mode": "recommendation"}, origin)
+    result = Result(name, metrics, interval, {}, {"n": PEOPLE, "mode": "recommendation", "split": split}, origin)
     result.write(directory / "results" / "recommendation-99-uniform-met.json")
 
 
@@ -46,6 +51,7 @@ def test_differences_are_paired_and_exact(workspace: Workspace):
     answer = compare(workspace, ["a", "b"])
     first, second = answer["rows"]
     assert first["minus_first"] is None and first["n"] == PEOPLE
+    assert first["not_comparable"] is None and second["not_comparable"] is None
     gain = second["minus_first"]["MRR"]
     assert gain["difference"] == pytest.approx(second["metrics"]["MRR"] - first["metrics"]["MRR"])
     assert 0 < gain["interval"][0] <= gain["difference"] <= gain["interval"][1]
@@ -58,7 +64,24 @@ def test_runs_of_other_data_are_listed_and_never_subtracted(workspace: Workspace
     make(workspace, "b", better, data="other")
     answer = compare(workspace, ["a", "b"])
     assert answer["rows"][1]["minus_first"] is None
+    assert answer["rows"][1]["not_comparable"] == "it was tested on version other of d, not on h"
     assert [d["setting"] for d in answer["differences"]] == ["dataset_hash"]
+
+
+def test_runs_that_were_asked_other_questions_are_never_subtracted(workspace: Workspace):
+    make(workspace, "a", np.arange(PEOPLE))
+    make(workspace, "b", np.arange(PEOPLE), split="time")  # other targets of the same people
+    row = compare(workspace, ["a", "b"])["rows"][1]
+    assert row["minus_first"] is None and row["metrics"] is not None
+    assert row["not_comparable"] == "it was asked other questions: split = time, not position"
+
+
+def test_a_result_of_earlier_weights_is_none(workspace: Workspace):
+    make(workspace, "a", np.arange(PEOPLE))
+    make(workspace, "b", np.arange(PEOPLE))
+    state = workspace.run_dir("b") / "checkpoints" / "best" / "state.json"
+    write_json(state, {"sha256": {WEIGHTS: "later"}})
+    assert [r["metrics"] is None for r in compare(workspace, ["a", "b"], measure=False)["rows"]] == [False, True]
 
 
 def test_a_run_without_a_result_has_no_metrics_unless_asked_to_be_measured(workspace: Workspace):

@@ -4,13 +4,14 @@ import json
 
 import pytest
 
-from seminar_core.errors import ConfigError, InvalidDataError, MissingFileError, UnknownNameError
+from seminar_core.errors import ConfigError, InvalidDataError, MissingFileError, UnknownNameError, UnknownRunError
 from seminar_core.evaluation.metrics import METRICS, mean_metrics
 from seminar_core.training.assess import evaluate_run, kept_result
 from seminar_core.training.finetune import finetune
 from seminar_core.training.pretrain import pretrain
 from seminar_core.training.recipe import FinetuneConfig, PretrainConfig
 from seminar_core.training.runs import load_run
+from seminar_core.training.session import Orders
 from seminar_core.training.settings import with_values
 from tests.training.tiny_training import RANKER, SMALL, tiny_workspace
 
@@ -65,6 +66,32 @@ def test_an_edited_result_is_refused(workspace):
         kept_result(workspace, "din", negatives=11)
     with pytest.raises(MissingFileError, match="no result for recommendation-12"):
         kept_result(workspace, "din", negatives=12)
+
+
+def test_a_result_counts_until_the_run_is_trained_further(workspace):
+    settings = with_values(FinetuneConfig(), {**RANKER, "steps": 12, "evaluate_every": 2})
+    finetune(workspace, "tiny", "further", model="din", config=settings, orders=Orders(should_stop=lambda: True))
+    first = evaluate_run(workspace, "further", negatives=20, device="cpu")
+    assert kept_result(workspace, "further", negatives=20)[0].metrics == first["metrics"]
+    resumed = finetune(workspace, "tiny", "further", model="din", config=settings, orders=Orders(resume=True))
+    assert resumed["best_step"] > 0
+    with pytest.raises(MissingFileError, match="trained further since its result") as caught:
+        kept_result(workspace, "further", negatives=20)
+    assert caught.value.hint == "evaluate --run further --mode recommendation"
+    assert evaluate_run(workspace, "further", negatives=20, device="cpu")["metrics"] != first["metrics"]
+    assert kept_result(workspace, "further", negatives=20)[0].extra["step"] == resumed["best_step"]
+
+
+def test_a_run_that_is_deleted_while_it_is_measured_does_not_come_back(workspace, tmp_path):
+    finetune(workspace, "tiny", "gone", model="din", config=with_values(FinetuneConfig(), {**RANKER, "steps": 1}))
+
+    def delete(done, total, message):
+        if workspace.run_dir("gone").exists():
+            workspace.run_dir("gone").rename(tmp_path / "deleted")
+
+    with pytest.raises(UnknownRunError):
+        evaluate_run(workspace, "gone", negatives=20, device="cpu", progress=delete)
+    assert not workspace.run_dir("gone").exists()
 
 
 def test_the_same_run_is_measured_the_same_twice(workspace):

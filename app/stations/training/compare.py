@@ -185,3 +185,7 @@ def metrics(rows: list[dict[str, Any]]) -> None:
         says=f"Paired by target against {rows[0]['run']}: {said or 'nothing to subtract'}. "
         "An interval that contains zero shows no difference.",
     )
+    for row in rows:
+        if row["not_comparable"]:
+            first = widgets.plain(rows[0]["run"])
+            widgets.trust_line(f"{widgets.plain(row['run'])} minus {first} is not shown: {row['not_comparable']}")
