@@ -6,7 +6,7 @@ deleted, a person who is not there) is said on the slide, and the others go on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -24,13 +24,22 @@ from ..lives.interests import life_interests
 from ..lives.lifeline import facts as life_facts
 from ..search.answer import ask
 from ..search.population import population
-from ..search.question import Question
+from ..search.question import Question, next_item
 from ..search.study import Study, open_study
 from ..training.run_files import existing_run, read_card
 from ..workspace import Workspace
 from .story import VIEWS, Slide
 
 BARS = 200  # a bar of an event is at least this part of the life wide, to be seen at all
+TEXT, COUNT = (str, "a text"), (int, "a whole number")
+SETTINGS: dict[str, tuple[Any, str]] = {
+    **dict.fromkeys(("query", "at", "spec", "method"), TEXT),
+    **dict.fromkeys(("k", "head", "hide_from_s", "hide_to_s"), COUNT),
+    "weights": ((int, float), "a list of numbers"),
+    "mask": (str, "a list of texts"),
+}
+LISTS = ("weights", "mask")
+"""What a slide may set of a `Question`, and of which kind it is; of these, each element of a list is."""
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#999999")
 
 
@@ -122,10 +131,15 @@ class Stage:
 
     def retrieve(self, slide: Slide) -> tuple[str, go.Figure]:
         """Attention weights over the life, exact above and approximate below."""
-        study = self.study(slide.run)
+        study, question = self.study(slide.run), question_of(slide)
+        item = slide.item or next_item(study.dataset, question)
+        if item is None:
+            raise NotReadyError(
+                f"at the end of the life of {slide.person!r} there is no next item",
+                hint="save the view with a chosen item, or seen from an event",
+            )
         life = study.dataset.store.life(study.dataset.person_row(slide.person))
-        item = slide.item or study.dataset.item_ids[int(life.item[-1])]
-        answered = ask(study, question_of(slide, item), timed=False)
+        answered = ask(study, replace(question, item=item), timed=False)
         table = answered.verdicts
         events = table.event.to_numpy(np.int64)
         titles = [study.dataset.titles[int(row)] or "" for row in life.item[events]]
@@ -151,7 +165,8 @@ class Stage:
 
     def population(self, slide: Slide) -> tuple[str, go.Figure]:
         """What the quantised scan loses, for everybody."""
-        found = population(self.workspace, slide.run)
+        question = question_of(slide)
+        found = population(self.workspace, slide.run, spec=question.spec, k=question.k)
         lost = np.array([row["pq_loss"] for row in found["people"] if row["pq_loss"] is not None])
         recall = np.array([row["recall"] for row in found["people"] if row["recall"] is not None])
         if not len(lost):
@@ -162,7 +177,7 @@ class Stage:
         words = (
             f"On average over {len(lost):,} people, the quantised scan keeps {recall.mean():.1%} of the events that "
             f"exact search keeps, and loses {lost.mean():.1%} of the attention; "
-            f"{np.quantile(lost, 0.95):.1%} or less for 95 of 100 people."
+            f"{np.quantile(lost, 0.95):.1%} or less for 95 of 100 people ({found['spec']}, K = {found['k']})."
         )
         return words, figure
 
@@ -224,16 +239,23 @@ class Stage:
         return f"Validation MRR: {'; '.join(parts)}.", figure
 
 
-def question_of(slide: Slide, item: str) -> Question:
-    """What a slide asks of its run; settings that this version does not know are left out."""
-    known = {one.name for one in fields(Question)} - {"person", "item", "shortlist"}
-    settings: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in slide.settings.items() if k in known
-    }
-    try:
-        return replace(Question(slide.person, item, shortlist=slide.shortlist), **settings)
-    except TypeError as error:
-        raise ConfigError(f"the slide's settings {settings} are no question: {error}", hint="save it again") from error
+def question_of(slide: Slide) -> Question:
+    """What a slide asks of its run; settings that this version does not know are left out, as are those that are null.
+
+    Raises:
+        ConfigError: a setting is of another kind than the question's.
+    """
+    given = {name: value for name, value in slide.settings.items() if name in SETTINGS and value is not None}
+    for name, value in given.items():
+        kind, words = SETTINGS[name]
+        if name in LISTS:
+            fits = isinstance(value, list | tuple) and all(isinstance(one, kind) for one in value)
+        else:
+            fits = isinstance(value, kind)
+        if not fits:
+            raise ConfigError(f"the slide's {name} is {value!r}, expected {words}", hint="save the view again")
+    settings: dict[str, Any] = {name: tuple(value) if name in LISTS else value for name, value in given.items()}
+    return replace(Question(slide.person, slide.item, shortlist=slide.shortlist), **settings)
 
 
 def figure_of(found: Any) -> float:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from seminar_core.alignment.stages import gap
@@ -21,6 +23,7 @@ from seminar_core.errors import (
     UnknownNameError,
 )
 from seminar_core.search.answer import retrieve
+from seminar_core.search.population import population
 from seminar_core.stories import edit, page
 from seminar_core.stories.glossary import explained, glossary
 from seminar_core.stories.page import export_story
@@ -36,7 +39,7 @@ from seminar_core.stories.story import (
     with_slide,
 )
 from seminar_core.workspace import Workspace
-from tests.tiny_run import make_run
+from tests.tiny_run import COARSE, SPEC, make_run
 
 
 @pytest.fixture(scope="module")
@@ -126,12 +129,43 @@ def test_slides_are_moved_reworded_removed_and_commented_and_all_of_it_is_kept(m
         edit.without(story, 3)
 
 
-def test_a_saved_question_is_asked_with_its_settings(made):
+def test_a_saved_question_is_asked_with_its_settings():
     slide = Slide("retrieve", run="run", person="p1", shortlist=0.0, settings={"k": 3, "mask": ["I"], "later": 1})
-    question = question_of(slide, "i1")
-    assert (question.k, question.mask, question.shortlist, question.item) == (3, ("I",), 0.0, "i1")
-    with pytest.raises(ConfigError, match="are no question"):
-        question_of(Slide("retrieve", settings={"k": "many"}), "i1")
+    question = question_of(slide)
+    assert (question.k, question.mask, question.shortlist, question.item) == (3, ("I",), 0.0, "")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"k": "many"}, "k is 'many', expected a whole number"),
+        ({"weights": "abc"}, "weights is 'abc', expected a list of numbers"),
+        ({"mask": [1]}, r"mask is \[1\], expected a list of texts"),
+        ({"at": 3}, "at is 3, expected a text"),
+    ],
+)
+def test_settings_that_are_no_question_are_said_on_the_slide(made, settings, said):
+    shown = Stage(made).show(Slide("retrieve", run="run", person="p1", settings=settings))
+    assert shown.figure is None and re.search(said, shown.missing)
+
+
+def test_a_slide_seen_from_an_event_asks_about_the_item_that_was_met_there(made):
+    dataset = open_dataset(made, "tiny")
+    life = dataset.store.life(dataset.person_row("p1"))
+    there = dataset.item_ids[int(life.item[20])]
+    assert there != dataset.item_ids[int(life.item[-1])]
+    shown = Stage(made).show(Slide("retrieve", run="run", person="p1", settings={"spec": SPEC, "at": "20"}))
+    assert shown.words == retrieve(made, "run", "p1", there, at="20", spec=SPEC)["says"]
+    at_end = Slide("retrieve", run="run", person="p1", settings={"spec": SPEC, "at": "end"})
+    assert Stage(made).show(at_end).missing.startswith("at the end of the life of 'p1' there is no next item")
+    assert Stage(made).show(replace(at_end, item=there)).words
+
+
+def test_everybody_is_measured_at_the_slide_s_specification_and_k(made):
+    found = population(made, "run", spec=COARSE, k=2)
+    recall = np.mean([row["recall"] for row in found["people"]])
+    words = Stage(made).show(Slide("population", run="run", settings={"spec": COARSE, "k": 2})).words
+    assert f"keeps {recall:.1%} of" in words and f"{COARSE}, K = 2" in words
 
 
 def test_the_data_view_counts_what_the_data_set_holds(made):
