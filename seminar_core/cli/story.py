@@ -11,32 +11,33 @@ from ..workspace import Workspace
 from .main import command, report_progress
 
 Name = Annotated[str, typer.Argument(metavar="STORY", help="The story's name, as `story list` shows it.")]
+NameOrFile = Annotated[str, typer.Argument(metavar="STORY", help="The story's name, or its file.")]
 
 
 def list_(workspace: Workspace) -> dict[str, Any]:
     """List the stories: the one of the sample and your own."""
-    from ..stories.story import described, load_story, story_names
+    from ..stories.story import story_rows
 
-    return {"stories": [described(load_story(workspace, name)) for name in story_names(workspace)]}
+    return {"stories": story_rows(workspace)}
 
 
-def show(workspace: Workspace, story: Name) -> dict[str, Any]:
+def show(workspace: Workspace, story: NameOrFile) -> dict[str, Any]:
     """Say what a story's slides are."""
-    from ..stories.story import described, load_story
+    from ..stories.story import described, open_story
 
-    return described(load_story(workspace, story))
+    return described(open_story(workspace, story))
 
 
 def export(
     workspace: Workspace,
-    story: Name,
+    story: NameOrFile,
     out: Annotated[Path, typer.Option("--out", help="HTML file to write.")] = Path("story.html"),
 ) -> dict[str, Any]:
     """Write a story as one HTML file that needs no network."""
     from ..stories.page import export_story
-    from ..stories.story import load_story
+    from ..stories.story import open_story
 
-    return export_story(workspace, load_story(workspace, story), out, report_progress())
+    return export_story(workspace, open_story(workspace, story), out, report_progress())
 
 
 def add(

@@ -89,7 +89,8 @@ def export_story(workspace: Workspace, story: Story, out: Path, progress: Progre
     """Write a story as one HTML file; what the command `story export` answers.
 
     Returns:
-        story, out, bytes, slides, and `missing`: list of {slide, why} of what could not be shown.
+        story; path, which is also called out; bytes; views, a name for each slide; slides, their number; and missing,
+        a list of {slide, why} of what could not be shown.
 
     Raises:
         ConfigError: `out` is a folder.
@@ -111,8 +112,14 @@ def export_story(workspace: Workspace, story: Story, out: Path, progress: Progre
         partial.unlink(missing_ok=True)
     missing = [{"slide": number, "why": one.missing} for number, one in enumerate(shown, start=1) if one.missing]
     return {
-        "story": story.name, "out": str(out), "bytes": len(page.encode()), "slides": len(shown), "missing": missing,
-    }  # fmt: skip
+        "story": story.name,
+        "path": str(out),
+        "out": str(out),
+        "bytes": len(page.encode()),
+        "views": [slide.view for slide in story.slides],
+        "slides": len(shown),
+        "missing": missing,
+    }
 
 
 def story_page(workspace: Workspace, story: Story, progress: Progress = silent) -> tuple[str, list[Shown]]:

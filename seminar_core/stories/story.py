@@ -11,13 +11,16 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import CorruptFileError, ExistsError, UnknownNameError
+from ..errors import CorruptFileError, ExistsError, SeminarError, UnknownNameError
 from ..files import read_json, write_json
 from ..workspace import Workspace, checked_name
 
 VIEWS = ("data", "life", "retrieve", "population", "gap", "map", "training")
 BUNDLED = "sample"
 FORMAT = 1
+TEXT, LIST, OBJECT = (str, "a text"), (list, "a list"), (dict, "an object")
+KINDS: dict[str, tuple[Any, str]] = {"shortlist": ((int, float), "a number"), "settings": OBJECT}
+"""Kinds of the fields of a slide in a file; all others are texts."""
 
 
 @dataclass(frozen=True)
@@ -159,27 +162,60 @@ def load_story(workspace: Workspace, name: str) -> Story:
     return from_json(name, read_json(path), path)
 
 
+def open_story(workspace: Workspace, story: str) -> Story:
+    """A story by name, or from a file that somebody else has sent.
+
+    Raises:
+        MissingFileError: it is a path, and nothing is there.
+        UnknownNameError, CorruptFileError: as `load_story`.
+    """
+    path = Path(story)
+    if story not in story_names(workspace) and (path.is_file() or path.suffix == ".json" or path.name != story):
+        return from_json(path.stem, read_json(path), path)
+    return load_story(workspace, story)
+
+
 def from_json(name: str, found: Any, path: Path) -> Story:
     """A story from its file; fields of a slide that this version does not know are left out.
 
     Raises:
         CorruptFileError: it is no story.
     """
-    known = {one.name for one in fields(Slide)} - {"comments"}
     try:
-        slides = tuple(
-            Slide(
-                **{k: v for k, v in slide.items() if k in known},
-                comments=tuple(
-                    Comment(*(str(c.get(key, "")) for key in ("name", "time", "text")))
-                    for c in slide.get("comments", ())
-                ),
-            )
-            for slide in found["slides"]
-        )
-        return Story(name, str(found.get("title") or name), slides, int(found.get("format", 0)))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise CorruptFileError(f"{path} is no story: {error!r}", hint="save it again") from error
+        slides = expected(expected(found, OBJECT, "it").get("slides"), LIST, "slides")
+        read = tuple(read_slide(slide, f"slide {number}") for number, slide in enumerate(slides, start=1))
+        return Story(name, str(found.get("title") or name), read, int(found.get("format", 0)))
+    except (TypeError, ValueError) as error:
+        raise CorruptFileError(f"{path} is no story: {error}", hint="mend the file, or delete it") from error
+
+
+def read_slide(found: Any, what: str) -> Slide:
+    """A slide from its object in a file.
+
+    Raises:
+        TypeError: a field is of another kind.
+    """
+    expected(found, OBJECT, what)
+    given = {"view": None, **{one.name: found[one.name] for one in fields(Slide) if one.name in found}}
+    said = expected(given.pop("comments", []), LIST, f"comments of {what}")
+    for name, value in given.items():
+        expected(value, KINDS.get(name, TEXT), f"{name} of {what}")
+    comments = [
+        Comment(*(str(comment.get(key, "")) for key in ("name", "time", "text")))
+        for comment in (expected(one, OBJECT, f"comment of {what}") for one in said)
+    ]
+    return Slide(**given, comments=tuple(comments))
+
+
+def expected(value: Any, kind: tuple[Any, str], what: str) -> Any:
+    """`value`, which is of that kind.
+
+    Raises:
+        TypeError: it is not.
+    """
+    if not isinstance(value, kind[0]):
+        raise TypeError(f"{what} is {value!r}, expected {kind[1]}")
+    return value
 
 
 def save_story(workspace: Workspace, story: Story) -> Path:
@@ -216,4 +252,17 @@ def with_slide(workspace: Workspace, name: str, slide: Slide, title: str | None 
 def described(story: Story) -> dict[str, Any]:
     """The story as the commands answer it."""
     slides: Sequence[Mapping[str, Any]] = [asdict(slide) for slide in story.slides]
-    return {"story": story.name, "title": story.title, "format": story.format, "slides": slides}
+    views = [slide.view for slide in story.slides]
+    return {"story": story.name, "title": story.title, "format": story.format, "views": views, "slides": slides}
+
+
+def story_rows(workspace: Workspace) -> list[dict[str, Any]]:
+    """Every story as `story list` answers it; a damaged one says so in `error`."""
+    rows: list[dict[str, Any]] = []
+    for name in story_names(workspace):
+        try:
+            rows.append({**described(load_story(workspace, name)), "error": None})
+        except SeminarError as error:
+            nothing = {"title": None, "format": None, "views": [], "slides": []}
+            rows.append({"story": name, **nothing, "error": error.message})
+    return rows
