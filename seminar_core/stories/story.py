@@ -263,6 +263,6 @@ def story_rows(workspace: Workspace) -> list[dict[str, Any]]:
         try:
             rows.append({**described(load_story(workspace, name)), "error": None})
         except SeminarError as error:
-            nothing = {"title": None, "format": None, "views": [], "slides": []}
+            nothing: dict[str, Any] = {"title": None, "format": None, "views": [], "slides": []}
             rows.append({"story": name, **nothing, "error": error.message})
     return rows
