@@ -11,12 +11,21 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ..access import audited, person
-from ..errors import CorruptFileError, ExistsError, NotReadyError, ResourceError, SeminarError, UnknownJobError
-from ..files import read_json
+from ..errors import (
+    CorruptFileError,
+    ExistsError,
+    MissingFileError,
+    NotReadyError,
+    ResourceError,
+    SeminarError,
+    UnknownJobError,
+)
+from ..files import read_json, write_json
 from ..workspace import Workspace, checked_name
 from . import smaller_batch as smaller
 from .engines import engine_named
@@ -48,7 +57,23 @@ def job_names(workspace: Workspace) -> list[str]:
     if not workspace.jobs.is_dir():
         return []
     folders = [path for path in workspace.jobs.iterdir() if path.is_dir() and not path.name.startswith(".")]
-    return [path.name for path in sorted(folders, key=lambda path: (path.name.rpartition("-")[2], path.name))]
+    return sorted((path.name for path in folders), key=lambda name: (number_of(name), name))
+
+
+def number_of(job: str) -> int:
+    """The number in a job's name; 0 for a folder that somebody else has named."""
+    number = job.rpartition("-")[2]
+    return int(number) if number.isdecimal() else 0
+
+
+def next_number(workspace: Workspace) -> int:
+    """A number that no job has had: who still watches a job that was forgotten is not shown another one."""
+    kept = workspace.jobs / ".slots" / "last.json"
+    last = max(map(number_of, job_names(workspace)), default=0)
+    with suppress(MissingFileError, CorruptFileError):
+        last = max(last, int(read_json(kept)))
+    write_json(kept, last + 1)
+    return last + 1
 
 
 def existing_job(workspace: Workspace, job: str) -> Path:
@@ -108,8 +133,7 @@ def _start(workspace: Workspace, spec: JobSpec) -> dict[str, Any]:
     with locked(workspace.jobs / ".slots" / "start.lock"):
         refuse_too_many(workspace, spec)
         refuse_twice(workspace, spec)
-        number = 1 + max((int(n.rpartition("-")[2]) for n in job_names(workspace) if n[-1].isdigit()), default=0)
-        job_dir = workspace.job_dir(f"{spec.command}-{number:04d}")
+        job_dir = workspace.job_dir(f"{spec.command}-{next_number(workspace):04d}")
         job_dir.mkdir()
         write_spec(job_dir, spec)
         launch(job_dir, spec, JobStatus())

@@ -124,6 +124,18 @@ def test_only_what_makes_the_same_is_refused_whatever_it_is_called(workspace: Wo
             jobs.cancel(workspace, row["job"])
 
 
+def test_a_forgotten_jobs_name_is_not_given_again_and_numbers_are_in_order(workspace: Workspace):
+    for _ in range(2):
+        job = jobs.start(workspace, words(steps=1, mode="raise"))["job"]
+        wait_until(workspace, job, "failed")
+        jobs.delete(workspace, job)
+    assert job == "pretrain-0002" and jobs.rows(workspace) == []
+    for name in ("map-9999", "encode-10000", "made-by-hand"):
+        workspace.job_dir(name).mkdir()
+    assert jobs.job_names(workspace) == ["made-by-hand", "map-9999", "encode-10000"]
+    assert jobs.next_number(workspace) == 10001
+
+
 def test_the_device_is_given_in_order_of_arrival(workspace: Workspace):
     first = jobs.start(workspace, words("a", steps=1000, pause=0.02))
     second = jobs.start(workspace, words("b", steps=1))
