@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from ..files import read_json
 from ..training.curves import Curves
 from ..workspace import Workspace
 from . import control as jobs
+from .slots import locked
 from .state import LIVE, read_spec
 
 STEPS = 26
@@ -26,6 +29,8 @@ TIMED = (5, 20, 25)
 MARGIN = 1.15
 """A chosen allowance for checkpoints and frames, not a bound: four runs of 60 steps on the sample took 0.6 to 1.8 times
 their warm-up's steps and validations, on two cores shared with other work."""
+KEPT_S = 3600.0
+"""How long the figures of a warm-up stay for the pages that show them."""
 
 
 @dataclass(frozen=True)
@@ -64,19 +69,33 @@ def scratch(workspace: Workspace) -> Workspace:
     return inner
 
 
-def begin(workspace: Workspace, words: list[str]) -> str:
+def tidy(inner: Workspace) -> None:
+    """Of warm-ups that are over keep the figures alone, and those not for long."""
+    with locked(inner.jobs / ".slots" / "tidy.lock"):
+        for row in jobs.rows(inner):
+            if row["state"] in LIVE:
+                continue
+            run = inner.run_dir(row["run"] or "warmup")
+            shutil.rmtree(run / "checkpoints", ignore_errors=True)
+            if time.time() - (row["ended_s"] or 0) > KEPT_S:
+                shutil.rmtree(run, ignore_errors=True)
+                jobs.delete(inner, row["job"])
+
+
+def begin(workspace: Workspace, words: list[str], **launch: Any) -> str:
     """Start the warm-up of the training that `words` would start; returns its job (in the scratch workspace).
 
-    A warm-up that is still running is cancelled first; those that are over are removed.
+    Each is a run of its own, so that several sessions may measure; they queue for the device like any job.
+
+    Args:
+        workspace: of the training.
+        words: of the training.
+        launch: its engine, processes and nodes, as for `jobs.start`.
     """
     inner = scratch(workspace)
-    for row in jobs.rows(inner):
-        if row["state"] in LIVE:
-            jobs.cancel(inner, row["job"])
-        jobs.delete(inner, row["job"])
-        shutil.rmtree(inner.run_dir("warmup"), ignore_errors=True)
+    tidy(inner)
     changed = list(words)
-    changed[changed.index("--run") + 1] = "warmup"
+    changed[changed.index("--run") + 1] = f"warmup-{uuid.uuid4().hex[:8]}"
     if "--from" in changed:
         parent = changed[changed.index("--from") + 1]
         link = inner.run_dir(parent)
@@ -87,7 +106,7 @@ def begin(workspace: Workspace, words: list[str]) -> str:
     settings["frames"] = 0
     kept = [word for i, word in enumerate(changed) if not _sets(changed, i, settings)]
     extra = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
-    return jobs.start(inner, [*kept, *extra, "--overwrite"])["job"]
+    return str(jobs.start(inner, [*kept, *extra], **launch)["job"])
 
 
 def _sets(words: list[str], i: int, names: dict[str, Any]) -> bool:

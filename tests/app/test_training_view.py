@@ -18,7 +18,7 @@ from app.stations.training import figures
 from seminar_core.beside import sample_directory
 from seminar_core.files import append_line, write_json
 from seminar_core.jobs import control as jobs
-from seminar_core.jobs import engines
+from seminar_core.jobs import engines, warmup
 from seminar_core.training.curves import Curves
 from seminar_core.workspace import Workspace
 from tests.studies.test_comparison import PEOPLE
@@ -122,6 +122,23 @@ def test_the_form_starts_several_processes_and_says_so_on_the_command_line(serve
     test.selectbox(key="start_engine").set_value("slurm").run()
     test.number_input(key="start_nodes").set_value(2).run()
     assert any("--engine slurm --processes 2 --nodes 2" in code.value for code in test.code)
+
+
+def test_a_warm_up_that_was_stopped_or_tidied_away_can_be_measured_again(served: Workspace):
+    test = page(part="start")
+    test.button(key="measure").click().run()
+    inner = warmup.scratch(served)
+    (job,) = jobs.job_names(inner)
+    wait_for(lambda: warmup.row(served, job)["state"] == "done")
+    test.run()
+    assert "ended after 0 of 26 steps" in test.error[0].value  # the double measures nothing
+    assert test.button(key="measure").label == "Measure again"
+    jobs.delete(inner, job)
+    test.run()
+    assert not test.error and test.button(key="measure").label == "Measure time and memory first"
+    test.button(key="measure").click().run()
+    assert jobs.job_names(inner) == ["pretrain-0002"]
+    wait_for(lambda: warmup.row(served, "pretrain-0002")["state"] == "done")
 
 
 def test_the_form_says_what_is_missing(served: Workspace):

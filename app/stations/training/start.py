@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
@@ -9,7 +10,7 @@ import streamlit as st
 
 from app import limits, loaders, state, widgets
 from app.stations.training import menu
-from seminar_core.errors import ExistsError
+from seminar_core.errors import ExistsError, NotReadyError, UnknownJobError
 from seminar_core.jobs import control as jobs
 from seminar_core.jobs import warmup
 from seminar_core.jobs.engines import ENGINES
@@ -124,43 +125,64 @@ def consequences(choice: menu.Choice, launch: dict[str, Any]) -> None:
             )
         state.put(part="watch", job=limits.start_job(loaders.workspace(), words, **launch))
         st.rerun()
-    budget(choice)
+    budget(choice, launch)
     st.write("**The same on the command line**")
     st.code(menu.command_line(words, **launch), language="sh", wrap_lines=True)
     with st.expander("The same as a file (TOML)", key="start_toml"):
         st.code(choice.toml(), language="toml", height=360)
 
 
-def budget(choice: menu.Choice) -> None:
-    """What it will take: measured by a warm-up on this machine when asked for."""
-    workspace, config = loaders.workspace(), choice.config().budget
+def budget(choice: menu.Choice, launch: dict[str, Any]) -> None:
+    """What it will take: measured when asked for, by a warm-up that is started as the training would be."""
+    config = choice.config().budget
     st.write(
         f"Ends after {config.steps:,} steps or {config.seconds:,.0f} s, whichever comes first, or when "
         f"{config.patience} validations in a row are no better."
     )
     measured = st.session_state.get("warmup")
-    if measured is None or measured["words"] != choice.words():
-        if st.button("Measure time and memory first", icon=":material/timer:", key="measure", width="stretch"):
-            st.session_state["warmup"] = {"words": choice.words(), "job": warmup.begin(workspace, choice.words())}
-            st.rerun()
+    asked = {"words": choice.words(), "launch": launch}
+    now = None if measured is None or measured["asked"] != asked else warm_up(measured["job"])
+    if now is not None and now["state"] in LIVE:
+        watch(now["job"])
         return
-    live = warmup.row(workspace, measured["job"])["state"] in LIVE
-
-    @st.fragment(run_every=1.0 if live else None)
-    def watch() -> None:
+    if now is not None:
         with widgets.explained("warmup"):
-            now = warmup.row(workspace, measured["job"])
-            if now["state"] in LIVE:
-                share = now["step"] / now["steps"] if now["steps"] else 0.0
-                st.progress(min(share, 1.0), text=f"Warming up: {widgets.plain(now['message'])}")
-                if st.button("Stop measuring", key="measure_stop"):
-                    warmup.cancel(workspace, measured["job"])
-            elif live:
-                st.rerun()
-            else:
-                outcome(now, choice, measured["job"])
+            outcome(now, choice, now["job"])
+    label = "Measure time and memory first" if now is None else "Measure again"
+    if st.button(label, icon=":material/timer:", key="measure", width="stretch"):
+        if measured is not None:
+            with suppress(NotReadyError, UnknownJobError):  # over, or gone
+                warmup.cancel(loaders.workspace(), measured["job"])
+        st.session_state["warmup"] = {
+            "asked": asked,
+            "job": warmup.begin(loaders.workspace(), choice.words(), **launch),
+        }
+        st.rerun()
 
-    watch()
+
+def warm_up(job: str) -> dict[str, Any] | None:
+    """A warm-up's row; None where it was tidied away."""
+    try:
+        return warmup.row(loaders.workspace(), job)
+    except UnknownJobError:
+        return None
+
+
+def watch(job: str) -> None:
+    """Show a warm-up until it has ended; then the page is drawn again."""
+
+    @st.fragment(run_every=1.0)
+    def look() -> None:
+        with widgets.explained("warmup"):
+            now = warm_up(job)
+            if now is None or now["state"] not in LIVE:
+                st.rerun()
+            share = now["step"] / now["steps"] if now["steps"] else 0.0
+            st.progress(min(share, 1.0), text=f"Warming up: {widgets.plain(now['message'])}")
+            if st.button("Stop measuring", key="measure_stop"):
+                warmup.cancel(loaders.workspace(), job)
+
+    look()
 
 
 def outcome(now: dict, choice: menu.Choice, job: str) -> None:
@@ -176,7 +198,7 @@ def outcome(now: dict, choice: menu.Choice, job: str) -> None:
         st.metric("Memory", f"{found.memory_mb:,.0f} MB", width="content")
         st.metric("Examples a second", f"{found.examples_per_s:,.0f}", width="content")
     widgets.trust_line(
-        f"measured here over {warmup.STEPS} steps",
+        f"measured {'here' if now['engine'] == 'local' else 'on the cluster'} over {warmup.STEPS} steps",
         f"{1000 * found.step_s:.0f} ms a step",
         f"{found.validation_s:.1f} s a validation",
         f"{found.start_s:.1f} s to start",
