@@ -22,17 +22,9 @@ ENDED_AS = {"stopped": "was stopped", "failed": "failed", "lost": "was lost"}
 
 
 def due(dataset_name: str) -> core.FirstRun:
-    """How far the first run is; starts its next step where what that step makes is not there yet."""
+    """How far the first run is; starts its next step where that is due."""
     now = core.state(loaders.workspace(), dataset_name)
-    if not now.started or now.finished or now.job is not None or not may_operate():
-        return now
-    made = {row["run"]: row for row in loaders.runs(dataset_name)}
-    psu, run = core.names(dataset_name)
-    missing = {
-        "finetune": psu in made and run not in made,
-        "codebooks": run in made and not made[run].get("codebooks"),
-    }
-    return core.advance(loaders.workspace(), dataset_name) if missing.get(now.next_step) else now
+    return core.advance(loaders.workspace(), dataset_name) if now.due and may_operate() else now
 
 
 def first_run_goes_on(dataset_name: str) -> None:

@@ -1,16 +1,19 @@
 """A small trained run for a data set that has none, so that every station has something true to show.
 
-Training, on top of background jobs. Three jobs follow each other: pretrain, finetune on it, codebooks. Their state is
-read from the workspace alone, so a page that is closed and opened again goes on where it was; `advance` starts the next
-job once the one before it is done, and never starts one that has failed. Budgets are small on purpose: on two quiet
-cores the sample is done in about two minutes.
+Training, on top of background jobs. Three jobs follow each other: pretrain, finetune on it, codebooks. How far they are
+is read from the workspace alone, so a page that is closed and opened again goes on where it was; `advance` starts the
+next job once the one before it is done, and never starts again one that has failed or whose run was deleted. Budgets
+are small on purpose: on two quiet cores the sample is done in about two minutes.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import ExistsError
+from ..training.run_files import run_row
 from ..workspace import Workspace, checked_name
 from . import control as jobs
 from .state import LIVE
@@ -30,14 +33,14 @@ class FirstRun:
     """How far the first run of a data set is.
 
     Fields:
-        done: jobs of `STEPS` that are finished.
-        job: row of the job that is live, failed or stopped, None when none is.
-        run: name of the run that will be shown.
+        done: steps of `STEPS` whose run or codebooks are there, of the data set as it is now.
+        job: row of the next step's job when it is live, failed or stopped, None when none is.
+        due: the job of the step before is done and the next step has had none yet: it may be started by itself.
     """
 
     done: int
     job: dict[str, Any] | None
-    run: str
+    due: bool
 
     @property
     def started(self) -> bool:
@@ -72,19 +75,28 @@ def words(dataset: str, step: str, budget: tuple[str, ...] | None = None) -> lis
     return [step, "--dataset", dataset, "--run", own, *started_from, "--overwrite", *limits]
 
 
+def made(workspace: Workspace, dataset: str) -> int:
+    """How many steps have made what they make; a run that is not finished, or stale, does not count."""
+    psu, run = (run_row(workspace, name) for name in names(dataset))
+    if run["state"] == "done" and not run["stale"]:
+        return 2 + bool(run["codebooks"])
+    return int(psu["state"] == "done" and not psu["stale"])
+
+
 def state(workspace: Workspace, dataset: str) -> FirstRun:
-    """How far the first run of `dataset` is, read from the jobs of the workspace."""
-    psu, run = names(dataset)
-    last: dict[str, dict[str, Any]] = {}
+    """How far the first run of `dataset` is: what is there, and the job that works on the next step."""
+    last: list[dict[str, Any] | None] = [None, None, None]
     for row in jobs.rows(workspace):
-        if row["command"] in STEPS and row["run"] in (psu, run):
-            last[row["command"]] = row
-    done = 0
-    for step in STEPS:
-        if step not in last or last[step]["state"] != "done":
-            return FirstRun(done, last.get(step), run)
-        done += 1
-    return FirstRun(done, None, run)
+        if row["command"] in STEPS and row["run"] in names(dataset):
+            step = STEPS.index(row["command"])
+            last[step:] = [row, *[None] * (len(STEPS) - step - 1)]  # the later steps begin anew with an earlier one
+    live = [step for step, job in enumerate(last) if job is not None and job["state"] in LIVE]
+    done = min([made(workspace, dataset), *live])
+    if done == len(STEPS):
+        return FirstRun(done, None, False)
+    before, now = last[done - 1] if done else None, last[done]
+    due = before is not None and before["state"] == "done" and now is None
+    return FirstRun(done, None if now is None or now["state"] == "done" else now, due)
 
 
 def start(workspace: Workspace, dataset: str, budget: tuple[str, ...] | None = None) -> dict[str, Any]:
@@ -95,7 +107,8 @@ def start(workspace: Workspace, dataset: str, budget: tuple[str, ...] | None = N
 def advance(workspace: Workspace, dataset: str, budget: tuple[str, ...] | None = None) -> FirstRun:
     """Start the next step when the one before it is done and nothing of it has been started; returns the new state."""
     now = state(workspace, dataset)
-    if now.started and not now.finished and now.job is None:
-        start(workspace, dataset, budget)
+    if now.due:
+        with suppress(ExistsError):  # another page has just started it
+            start(workspace, dataset, budget)
         now = state(workspace, dataset)
     return now

@@ -7,8 +7,11 @@ import shutil
 import pytest
 
 from app import background
+from seminar_core.errors import ExistsError
+from seminar_core.files import write_json
 from seminar_core.jobs import control as jobs
 from seminar_core.jobs import first_run
+from seminar_core.training.run_files import RunCard, current_hash, write_status
 from seminar_core.workspace import Workspace
 from tests.app.conftest import words_of
 
@@ -19,9 +22,21 @@ def job_row(command: str, run: str, state: str, **more) -> dict:
     return {**known, "command": command, "run": run, "state": state, **more}
 
 
+def make_run(
+    workspace: Workspace, run: str, codebooks: tuple[str, ...] = (), state: str = "done", data: str = ""
+) -> None:
+    """A run of `tiny`, of the data as they are now or of older ones."""
+    data = data or current_hash(workspace, "tiny")
+    card = RunCard(run, "psu", "psu", "tiny", data, {"text": "t", "image": "i"}, {}, 0)
+    write_json(workspace.run_dir(run) / "run.json", vars(card))
+    write_status(workspace.run_dir(run), state=state)
+    for name in codebooks:
+        (workspace.run_dir(run) / "codebooks" / name).mkdir(parents=True)
+
+
 @pytest.fixture
 def begun(monkeypatch, tiny_workspace, tmp_path):
-    """`begun(rows, runs)` is a workspace whose jobs are `rows`; it lists what was started."""
+    """`begun(rows, runs)` is a workspace whose jobs are `rows`, with `runs`; it lists what was started."""
     workspace = Workspace(tmp_path / "workspace")
     shutil.copytree(tiny_workspace.datasets, workspace.datasets)
     monkeypatch.setenv("SEMINAR_WORKSPACE", str(workspace.root))
@@ -29,8 +44,9 @@ def begun(monkeypatch, tiny_workspace, tmp_path):
 
     def make(rows: list[dict], runs: list[dict]):
         monkeypatch.setattr(jobs, "rows", lambda _: rows)
-        monkeypatch.setattr(jobs, "start", lambda _, words: started.append(words))
-        monkeypatch.setattr(background.loaders, "runs", lambda *_: runs)
+        monkeypatch.setattr(jobs, "start", lambda _, words: started.append(words) or {"job": "started-0001"})
+        for run in runs:
+            make_run(workspace, **run)
         return workspace, started
 
     return make
@@ -39,17 +55,24 @@ def begun(monkeypatch, tiny_workspace, tmp_path):
 PSU, RUN = first_run.names("tiny")
 PRETRAINED = job_row("pretrain", PSU, "done")
 FINETUNED = job_row("finetune", RUN, "done")
+ENCODED = job_row("codebooks", RUN, "done")
+LOST = job_row("finetune", RUN, "lost")
 
 
 @pytest.mark.parametrize(
     ("rows", "runs", "expected"),
     [
         ([PRETRAINED], [{"run": PSU}], "finetune"),
-        ([PRETRAINED], [{"run": PSU}, {"run": RUN, "codebooks": []}], None),  # the job was forgotten, its run was not
+        ([PRETRAINED], [{"run": PSU}, {"run": RUN}], None),  # the job was forgotten, its run was not
         ([PRETRAINED], [], None),
-        ([PRETRAINED, FINETUNED], [{"run": RUN, "codebooks": []}], "codebooks"),
-        ([PRETRAINED, FINETUNED], [{"run": RUN, "codebooks": ["OPQ16x8"]}], None),
+        ([PRETRAINED], [{"run": PSU, "data": "older"}], None),
+        ([PRETRAINED], [{"run": PSU, "state": "failed"}], None),
+        ([PRETRAINED, FINETUNED], [{"run": RUN}], "codebooks"),
+        ([PRETRAINED, FINETUNED], [{"run": RUN, "codebooks": ("OPQ16x8",)}], None),
         ([PRETRAINED, FINETUNED], [], None),
+        ([PRETRAINED, FINETUNED], [{"run": PSU}], None),  # the run was deleted: it is not trained again by itself
+        ([PRETRAINED, FINETUNED, PRETRAINED], [{"run": PSU}], "finetune"),
+        ([PRETRAINED, LOST], [{"run": PSU}], None),
         ([], [], None),
     ],
 )
@@ -59,9 +82,46 @@ def test_the_next_step_starts_only_where_what_it_makes_is_missing(begun, rows, r
     assert [words[0] for words in started] == ([expected] if expected else [])
 
 
+@pytest.mark.parametrize(
+    ("runs", "next_step"),
+    [
+        ([], "pretrain"),
+        ([{"run": PSU}], "finetune"),
+        ([{"run": PSU, "data": "older"}], "pretrain"),
+        ([{"run": PSU}, {"run": RUN, "data": "older"}], "finetune"),
+        ([{"run": RUN}], "codebooks"),
+    ],
+)
+def test_a_first_run_whose_runs_are_gone_or_stale_begins_where_they_are_missing(begun, runs, next_step):
+    workspace, started = begun([PRETRAINED, FINETUNED, ENCODED], runs)
+    now = first_run.state(workspace, "tiny")
+    assert not now.finished and now.job is None and not now.due
+    first_run.start(workspace, "tiny")
+    assert [words[0] for words in started] == [next_step]
+
+
+def test_a_step_whose_run_is_done_is_shown_until_its_job_is(begun):
+    running = job_row("pretrain", PSU, "running")
+    workspace, _ = begun([running], [{"run": PSU}])
+    now = first_run.state(workspace, "tiny")
+    assert (now.done, now.job, now.live) == (0, running, True)
+
+
+def test_of_two_pages_that_start_the_next_step_one_does(begun, monkeypatch):
+    workspace, _ = begun([PRETRAINED], [{"run": PSU}])
+
+    def taken(*_):
+        raise ExistsError("job finetune-0002 is queued and makes 'tiny-first' already", hint="watch it")
+
+    monkeypatch.setattr(jobs, "start", taken)
+    assert first_run.advance(workspace, "tiny").done == 1
+
+
 @pytest.mark.parametrize("station", ["data", "life", "training"])
 def test_every_station_shows_a_first_run_that_is_under_way(begun, open_app, station, monkeypatch):
-    workspace, _ = begun([PRETRAINED, job_row("finetune", RUN, "running", message="training, loss 0.5")], [])
+    workspace, _ = begun(
+        [PRETRAINED, job_row("finetune", RUN, "running", message="training, loss 0.5")], [{"run": PSU}]
+    )
     monkeypatch.setattr("app.stations.training.view.render", lambda: None)
     at = open_app(workspace, station, dataset="tiny", person="p1")
     assert not at.exception and at.button(key="first_run_cancel").label == "Cancel"

@@ -10,6 +10,7 @@ import pytest
 
 from seminar_core.jobs import control as jobs
 from seminar_core.jobs import engines, first_run
+from seminar_core.jobs.removal import delete
 from seminar_core.jobs.state import LIVE
 from seminar_core.retrieval.spec import DEFAULT
 from seminar_core.search.study import codebook_names
@@ -52,6 +53,10 @@ def test_it_ends_with_a_run_that_can_be_searched(workspace: Workspace):
     found = {row["run"]: row["state"] for row in list_runs(workspace)["runs"]}
     assert found.items() >= {"tiny-first-psu": "done", "tiny-first": "done"}.items()
     assert codebook_names(workspace.run_dir("tiny-first")) == [DEFAULT]
+    delete(workspace, "run", "tiny-first")
+    assert not first_run.advance(workspace, "tiny", TINY).live  # not by itself
+    assert first_run.start(workspace, "tiny", TINY)["command"] == "finetune"
+    assert until_it_rests(workspace, TINY).finished
 
 
 @pytest.mark.parametrize("mode", ["raise", "memory"])
@@ -63,5 +68,6 @@ def test_a_failed_step_waits_until_somebody_starts_it_again(workspace: Workspace
     assert (now.done, now.next_step, now.finished) == (0, "pretrain", False)
     assert now.job["state"] == "failed" and now.job["state"] not in LIVE
     assert first_run.advance(workspace, "tiny", broken).job["job"] == now.job["job"]
-    first_run.start(workspace, "tiny", ("--set", "steps=3"))
-    assert until_it_rests(workspace, ("--set", "steps=3")).done >= 1
+    again = first_run.start(workspace, "tiny", ("--set", "steps=3"))
+    until_it_rests(workspace, ("--set", "steps=3"))
+    assert jobs.show(workspace, again["job"])["state"] == "done"
