@@ -6,9 +6,12 @@ few reads, and `verify` all of it. A folder inside that has sums of its own is l
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +54,32 @@ def seal(folder: Path, known: Mapping[str, str] | None = None) -> None:
     files = {}
     for path in sealed_files(folder):
         name = str(path.relative_to(folder))
-        sha = (known or {}).get(name) or sha256_of(path)
-        files[name] = {"bytes": path.stat().st_size, "ends": ends_of(path), "sha256": sha}
+        files[name] = _facts(path, (known or {}).get(name))
+    _write(folder, files)
+
+
+def _facts(path: Path, sha256: str | None = None) -> dict[str, Any]:
+    """What is recorded of one file; its sum is not worked out again where it is known."""
+    return {"bytes": path.stat().st_size, "ends": ends_of(path), "sha256": sha256 or sha256_of(path)}
+
+
+def _write(folder: Path, files: dict[str, Any]) -> None:
     write_json(folder / SUMS, {"files": files, "sha256": _own_sum(files)})
 
 
-def reseal(folder: Path) -> None:
-    """Record the files of a folder anew, where it was sealed before."""
-    if (folder / SUMS).is_file():
-        seal(folder)
+def record(folder: Path, written: Iterable[Path]) -> None:
+    """Record files that were just written into a folder that is sealed; what is recorded of the others stays.
+
+    Sums that cannot be read stay as they are: `problems` tells of them.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # two processes that measure the same run take turns
+        with suppress(CorruptFileError):
+            if (files := read_sums(folder)) is not None:
+                _write(folder, files | {str(path.relative_to(folder)): _facts(path) for path in written})
+    finally:
+        os.close(descriptor)
 
 
 def unseal(folder: Path) -> None:

@@ -20,7 +20,7 @@ from ..progress import Progress, silent
 from ..retrieval.codebooks import vectors_hash
 from ..retrieval.exact import check_keep
 from ..retrieval.spec import DEFAULT, parse
-from ..sums import reseal
+from ..sums import record
 from ..workspace import Workspace
 from .answer import attention_mass, recall
 from .question import Question
@@ -130,6 +130,7 @@ def population(
             people.append(measure_person(study, row, gaps, spec if books else None, k))
             progress(row + 1, study.dataset.n_people, "measuring people")
         kept = {"facts": facts, "people": people}
-        write_json(workspace.measured_dir(run) / name, kept)
-        reseal(workspace.measured_dir(run))
+        measured = workspace.measured_dir(run)
+        write_json(measured / name, kept)
+        record(measured, [measured / name])
     return {"run": run, "spec": spec, "k": facts["k"], "people": kept["people"], "note": note}

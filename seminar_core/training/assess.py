@@ -25,7 +25,7 @@ from ..evaluation.ranks import Ranks
 from ..evaluation.result import Result, current_commit, read_ranks, read_result, write_ranks
 from ..model.ranker import LABEL_TASK, NEXT_TASK, Ranker
 from ..progress import Progress, silent
-from ..sums import reseal
+from ..sums import record
 from ..workspace import Workspace
 from .assembly import Material, measure, scorer
 from .checkpoint import weights_sum
@@ -185,7 +185,7 @@ def keep_result(kept: Path, result: Result, ranks: Ranks) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_ranks(folder / f"{name}.npz", ranks)
     result.write(folder / f"{name}.json")
-    reseal(kept)
+    record(kept, [folder / f"{name}.npz", folder / f"{name}.json"])
 
 
 def kept_result(

@@ -16,8 +16,10 @@ from seminar_core.errors import CorruptFileError, NotReadyError, SeminarError, U
 from seminar_core.files import write_json
 from seminar_core.processes import process_identity
 from seminar_core.search.answer import retrieve
+from seminar_core.search.population import population
 from seminar_core.studies.integrity import repair, verify
-from seminar_core.sums import SUMS, problems, seal
+from seminar_core.sums import SUMS, problems, read_sums, seal
+from seminar_core.training.assess import evaluate_run
 from seminar_core.training.run_files import read_status
 from seminar_core.training.runs import load_run
 from seminar_core.workspace import Workspace
@@ -157,3 +159,22 @@ def test_a_folder_inside_with_sums_of_its_own_is_left_to_them(tmp_path):
     (tmp_path / "inner" / "b").write_text("c")
     assert not problems(tmp_path, full=True)
     assert problems(tmp_path / "inner", full=False) == [{"file": "b", "problem": "was changed"}]
+
+
+def test_what_is_measured_is_recorded_and_blesses_no_other_file(copied):
+    run = copied.run_dir("run")
+    card = run / "run.json"
+    card.write_text(card.read_text().replace('"seed": 0', '"seed": 1'))
+    evaluate_run(copied, "run", device="cpu")
+    population(copied, "run", spec=COARSE)
+    measured = {str(path.relative_to(run)) for kind in ("results", "population") for path in (run / kind).glob("*")}
+    assert len(measured) == 3 and measured <= set(read_sums(run))
+    assert [problem["file"] for problem in verify(copied, "run")["problems"]] == ["run.json"]
+
+
+def test_measuring_leaves_sums_that_were_changed_as_they_are(copied):
+    sums = copied.run_dir("run") / SUMS
+    sums.write_text(sums.read_text().replace('"bytes": ', '"bytes": 1', 1))
+    before = sums.read_text()
+    evaluate_run(copied, "run", device="cpu")
+    assert sums.read_text() == before and not verify(copied, "run")["ok"]
