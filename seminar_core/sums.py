@@ -1,7 +1,8 @@
 """Sums of files: what a folder held when it was finished, so that a byte that changed later is noticed.
 
 Foundation. `seal` writes `sums.json` beside the files; opening a folder compares sizes and both ends of each file, a
-few reads, and `verify` all of it. A folder inside that has sums of its own is left to them.
+few reads, and `verify` all of it. A folder inside that has sums of its own is left to them, and what people write about
+a folder (`NOTE`) is no part of it.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ from .errors import CorruptFileError
 from .files import read_json, sha256_of, write_json
 
 SUMS = "sums.json"
+NOTE = "note.json"
 END = 4096
 
 
 def sealed_files(folder: Path) -> list[Path]:
-    """The files that belong to the folder's sums: no hidden ones, none of a folder with sums of its own."""
+    """The files that belong to the folder's sums: no hidden ones, no note, none of a folder with sums of its own."""
     found: list[Path] = []
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.name == SUMS:
+        if path.name.startswith(".") or path.name in (SUMS, NOTE):
             continue
         if path.is_dir():
             if not (path / SUMS).is_file():
@@ -122,6 +124,8 @@ def problems(folder: Path, *, full: bool) -> list[dict[str, str]]:
     found = []
     for name, facts in recorded.items():
         path = folder / name
+        if name == NOTE:  # recorded by versions before 0.3
+            continue
         if not path.is_file():
             found.append({"file": name, "problem": "is missing"})
         elif path.stat().st_size != facts["bytes"]:

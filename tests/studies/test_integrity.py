@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.stations.training.notes import Note, write_note
 from seminar_core.data.opening import open_dataset
 from seminar_core.encoders.store import load_encodings
 from seminar_core.errors import CorruptFileError, NotReadyError, SeminarError, UnknownNameError
@@ -18,7 +19,7 @@ from seminar_core.processes import process_identity
 from seminar_core.search.answer import retrieve
 from seminar_core.search.population import population
 from seminar_core.studies.integrity import repair, verify
-from seminar_core.sums import SUMS, problems, read_sums, seal
+from seminar_core.sums import SUMS, problems, read_sums, record, seal
 from seminar_core.training.assess import evaluate_run
 from seminar_core.training.run_files import read_status
 from seminar_core.training.runs import load_run
@@ -178,3 +179,16 @@ def test_measuring_leaves_sums_that_were_changed_as_they_are(copied):
     before = sums.read_text()
     evaluate_run(copied, "run", device="cpu")
     assert sums.read_text() == before and not verify(copied, "run")["ok"]
+
+
+def test_a_note_on_a_run_is_no_part_of_it(copied):
+    run = copied.run_dir("run")
+    for recorded_by_an_older_version in (False, True):
+        write_note(copied, "run", Note("first"))
+        if recorded_by_an_older_version:
+            record(run, [run / "note.json"])
+        else:
+            seal(run)
+            assert "note.json" not in read_sums(run)
+        write_note(copied, "run", Note("second"))
+        assert verify(copied, "run")["ok"]

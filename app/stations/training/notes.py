@@ -12,6 +12,7 @@ from typing import Any
 from seminar_core.access import refuse_viewer
 from seminar_core.errors import ConfigError, MissingFileError
 from seminar_core.files import read_json, write_json
+from seminar_core.sums import NOTE
 from seminar_core.training.run_files import existing_run
 from seminar_core.workspace import Workspace
 
@@ -44,7 +45,7 @@ class Note:
 def read_note(workspace: Workspace, run: str) -> Note:
     """The words on `run`; empty where nobody wrote any."""
     try:
-        found = read_json(workspace.measured_dir(run) / "note.json")
+        found = read_json(workspace.measured_dir(run) / NOTE)
     except MissingFileError:
         return Note()
     return Note(
@@ -64,7 +65,7 @@ def write_note(workspace: Workspace, run: str, note: Note) -> None:
     """
     refuse_viewer("a note on run", run)
     existing_run(workspace, run)
-    write_json(workspace.measured_dir(run) / "note.json", asdict(note))
+    write_json(workspace.measured_dir(run) / NOTE, asdict(note))
 
 
 def change_note(workspace: Workspace, run: str, **fields: Any) -> bool:
