@@ -9,14 +9,14 @@ import logging
 from typing import Any
 
 from ..beside import sample_directory
-from ..errors import CorruptFileError, MissingFileError, SeminarError, StaleError, UnknownDatasetError
+from ..errors import CorruptFileError, MissingFileError, SeminarError, UnknownDatasetError, UnsafePathError
 from ..files import read_json
 from ..progress import Progress, silent
 from ..workspace import Workspace, checked_name
 from .dataset import SAMPLE, Dataset
 from .importers.table import build_table
 from .stages import scratch_directory
-from .versions import current_version, dataset_lock
+from .versions import FORMAT_VERSION, current_version, dataset_lock
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +52,8 @@ def open_dataset(workspace: Workspace, name: str, progress: Progress = silent) -
     raise AssertionError("unreachable")
 
 
-def import_sample(workspace: Workspace, progress: Progress = silent) -> None:
-    """Import the bundled sample when the workspace has none, or one of another `sample_data/`.
+def import_sample(workspace: Workspace, progress: Progress = silent, *, again: bool = False) -> None:
+    """Import the bundled sample when the workspace has none, or one of another `sample_data/`, or `again` in any case.
 
     Raises:
         MissingFileError: neither the workspace nor `sample_data/` has it.
@@ -61,17 +61,17 @@ def import_sample(workspace: Workspace, progress: Progress = silent) -> None:
     folder = sample_directory()
     manifest = folder / "manifest.json"
     if not manifest.is_file():
-        if (workspace.dataset_dir(SAMPLE) / "dataset.json").is_file():
+        if not again and (workspace.dataset_dir(SAMPLE) / "dataset.json").is_file():
             return
         raise MissingFileError(
             f"the bundled sample is not there: {manifest} does not exist",
             hint="write it with `python -m seminar_core sample`",
         )
     wanted = str(read_json(manifest).get("sha256", ""))
-    if _sample_hash(workspace) == wanted:
+    if not again and _sample_hash(workspace) == wanted:
         return
     with dataset_lock(workspace, SAMPLE):
-        if _sample_hash(workspace) != wanted:  # another process may have been first
+        if again or _sample_hash(workspace) != wanted:  # another process may have been first
             log.info("importing the bundled sample from %s", folder)
             with scratch_directory(workspace, SAMPLE) as scratch:
                 origin = {"sample_sha256": wanted}
@@ -79,12 +79,15 @@ def import_sample(workspace: Workspace, progress: Progress = silent) -> None:
 
 
 def _sample_hash(workspace: Workspace) -> str | None:
-    """The hash of the `sample_data/` that the workspace's sample was made from."""
+    """The hash of the `sample_data/` that the workspace's sample was made from; None where its manifest is not there.
+
+    Whether its files are sound is looked at where it is opened: damage is told, not replaced without a word.
+    """
     directory = workspace.dataset_dir(SAMPLE)
     try:
-        manifest = Dataset(SAMPLE, directory / current_version(directory)).manifest
-        return str(manifest["source"].get("sample_sha256"))
-    except (MissingFileError, CorruptFileError, StaleError, KeyError):
+        manifest = read_json(directory / current_version(directory) / "manifest.json")
+        return str(manifest["source"]["sample_sha256"]) if manifest["format_version"] == FORMAT_VERSION else None
+    except (MissingFileError, CorruptFileError, UnsafePathError, KeyError, TypeError):
         return None
 
 

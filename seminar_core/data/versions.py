@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from ..access import audited
 from ..errors import SeminarError, StaleError
 from ..files import is_free, read_json, sha256_of, write_json
-from ..sums import seal, unseal
+from ..sums import SUMS, seal, sealed_files, unseal
 from ..workspace import Workspace, checked_name
 from .intake.uploads import is_upload
 from .stages import remove, scratch_directory
@@ -107,8 +107,8 @@ def version_hash(version: Path, events_digest: str) -> str:
 def publish(workspace: Workspace, name: str, version: Path, digest: str, *, offer: bool = False) -> Path:
     """Make `version` the current one of `name`; versions before it go, once nobody holds a lease on them.
 
-    When the content is that of the version already there, that one stays with everything derived from it (encoder
-    vectors) and only takes over manifest and report.
+    When the content is that of the version already there, that one takes over every file that was built, so that damage
+    to it ends here, and stays with everything derived from it (encoder vectors).
 
     Args:
         workspace: of the data set.
@@ -120,22 +120,29 @@ def publish(workspace: Workspace, name: str, version: Path, digest: str, *, offe
     directory = workspace.dataset_dir(name)
     directory.mkdir(parents=True, exist_ok=True)
     target = directory / digest
-    if (target / "manifest.json").is_file():
-        unseal(target)  # a kill between these lines leaves a version that opens, and the next import seals it
-        for left in target.glob(".partial-*"):
-            left.unlink(missing_ok=True)
-        for file in ("manifest.json", "report.json"):
-            write_json(target / file, read_json(version / file))
-        seal(target)
+    seal(version)
+    if target.is_dir():
+        _take_over(target, version)
     else:
-        seal(version)
-        shutil.rmtree(target, ignore_errors=True)
         os.replace(version, target)
     pointer = directory / "dataset.json"
     current = str(read_json(pointer).get("current", "")) if offer and pointer.is_file() else digest
     write_json(pointer, {"current": current} | ({"offered": digest} if current != digest else {}))
     _remove_released(directory)
     return target
+
+
+def _take_over(target: Path, version: Path) -> None:
+    """Put the files of `version`, of the same content, in the place of those in `target`, each at once.
+
+    A kill on the way leaves a version that opens and has no sums; the next import goes the same way.
+    """
+    unseal(target)
+    for path in sealed_files(version):
+        file = path.relative_to(version)
+        (target / file).parent.mkdir(exist_ok=True)
+        os.replace(path, target / file)
+    os.replace(version / SUMS, target / SUMS)
 
 
 def offered(workspace: Workspace, name: str) -> str | None:

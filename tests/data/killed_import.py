@@ -19,6 +19,7 @@ MOMENTS = {
     "mark": (stages, "write_json"),  # parsed, and not recorded yet
     "hash": (build, "version_hash"),
     "publish": (versions, "seal"),
+    "unsealed": (versions, "sealed_files"),  # the version that is there is about to take over what was built
     "pointer": (versions, "write_json"),
 }
 

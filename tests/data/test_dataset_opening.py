@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seminar_core.data.opening import list_datasets, open_dataset
+from seminar_core.data.opening import import_sample, list_datasets, open_dataset
 from seminar_core.data.sequence_store import SequenceStore
 from seminar_core.errors import (
     CorruptFileError,
@@ -119,6 +119,23 @@ def test_a_data_set_of_another_format_asks_for_a_new_import(workspace: Workspace
 def test_a_sample_of_another_format_is_imported_again(workspace: Workspace, sample_dir: Path) -> None:
     manifest = open_dataset(workspace, "sample").path / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"format_version": 1', '"format_version": 99'))
+    assert open_dataset(workspace, "sample").n_people == 5
+
+
+def test_damage_to_the_sample_is_told_and_mended_by_an_import_that_is_asked_for(
+    workspace: Workspace, sample_dir: Path
+) -> None:
+    path = open_dataset(workspace, "sample").path
+    item = path / "columns" / "item.npy"
+    whole = item.read_bytes()
+    item.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    for _ in range(2):
+        with pytest.raises(CorruptFileError, match=r"item\.npy was changed") as caught:
+            open_dataset(workspace, "sample")
+    assert "`repair` makes again" in caught.value.hint
+    import_sample(workspace, again=True)
+    assert open_dataset(workspace, "sample").path == path and item.read_bytes() == whole
+    (path / "manifest.json").write_text("{")  # nothing says of which sample it is: as if there were none
     assert open_dataset(workspace, "sample").n_people == 5
 
 

@@ -68,8 +68,9 @@ def test_a_data_set_stays_readable_when_an_import_over_it_is_killed(tmp_path):
     workspace = Workspace(tmp_path / "workspace")
     import_table(workspace, log, "data")
     before = contents(workspace)
-    assert killed(workspace, log, "publish") == -signal.SIGKILL
-    assert open_dataset(workspace, "data").n_events == 400
+    for moment in ("publish", "unsealed"):
+        assert killed(workspace, log, moment) == -signal.SIGKILL
+        assert open_dataset(workspace, "data").n_events == 400
     import_table(workspace, log, "data")
     assert contents(workspace) == before and verify(workspace, "data")["ok"]
 

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from seminar_core.data.importers.table import import_table
 from seminar_core.data.opening import list_datasets, open_dataset
-from seminar_core.errors import Cancelled, EmptyDataError, ExistsError
+from seminar_core.errors import Cancelled, CorruptFileError, EmptyDataError, ExistsError
 from seminar_core.progress import silent
+from seminar_core.sums import problems as problems_of
 from seminar_core.workspace import Workspace
 from tests.data.table_text import imported, problems, write_csv
 from tests.tiny import make_dataset, write_table
@@ -179,6 +180,18 @@ def test_importing_again_keeps_the_version_and_what_was_derived_from_it(workspac
     again = make_dataset(workspace, people=5, items=8)
     assert again.path == data.path
     assert (again.path / "encodings").is_dir()
+
+
+def test_importing_again_mends_damage_instead_of_recording_it(workspace: Workspace) -> None:
+    data = make_dataset(workspace, people=5, items=8)
+    whole = {path: path.read_bytes() for path in data.path.rglob("*.npy")}
+    for path, content in whole.items():
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(CorruptFileError, match=r"\.npy was changed"):
+        open_dataset(workspace, "tiny")
+    again = make_dataset(workspace, people=5, items=8)
+    assert again.path == data.path and {path: path.read_bytes() for path in whole} == whole
+    assert not problems_of(again.path, full=True)
 
 
 def test_a_new_import_replaces_the_old_version(workspace: Workspace) -> None:
