@@ -106,6 +106,18 @@ class CorruptFileError(InvalidDataError):
     kind = "corrupt_file"
 
 
+class DamagedError(CorruptFileError):
+    """Files that are not what was recorded of them.
+
+    Args:
+        answer: what the command found or did all the same; the command line shows it beside the error.
+    """
+
+    def __init__(self, message: str, *, hint: str, answer: dict[str, object]):
+        super().__init__(message, hint=hint)
+        self.answer = answer
+
+
 class MissingFileError(SeminarError):
     """A path that does not exist."""
 

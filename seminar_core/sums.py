@@ -48,7 +48,7 @@ def ends_of(path: Path) -> str:
 
 
 def seal(folder: Path, known: Mapping[str, str] | None = None) -> None:
-    """Record every file of the folder.
+    """Record every file of the folder, and which folders in it have sums of their own.
 
     Args:
         known: hex sha256 by name in the folder of files that were summed just now, so that they are not read again.
@@ -57,7 +57,13 @@ def seal(folder: Path, known: Mapping[str, str] | None = None) -> None:
     for path in sealed_files(folder):
         name = str(path.relative_to(folder))
         files[name] = _facts(path, (known or {}).get(name))
-    _write(folder, files)
+    _write(folder, files, [str(inner.relative_to(folder)) for inner in sealed_folders(folder) if inner != folder])
+
+
+def sealed_folders(folder: Path) -> list[Path]:
+    """Every folder with sums, `folder` and what lies in it; no hidden ones."""
+    found = {path.parent for path in folder.rglob(SUMS)}
+    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 
 def _facts(path: Path, sha256: str | None = None) -> dict[str, Any]:
@@ -65,8 +71,9 @@ def _facts(path: Path, sha256: str | None = None) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "ends": ends_of(path), "sha256": sha256 or sha256_of(path)}
 
 
-def _write(folder: Path, files: dict[str, Any]) -> None:
-    write_json(folder / SUMS, {"files": files, "sha256": _own_sum(files)})
+def _write(folder: Path, files: dict[str, Any], folders: list[str]) -> None:
+    content: dict[str, Any] = {"files": files} | ({"folders": folders} if folders else {})
+    write_json(folder / SUMS, content | {"sha256": _own_sum(content)})
 
 
 def record(folder: Path, written: Iterable[Path]) -> None:
@@ -78,8 +85,9 @@ def record(folder: Path, written: Iterable[Path]) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)  # two processes that measure the same run take turns
         with suppress(CorruptFileError):
-            if (files := read_sums(folder)) is not None:
-                _write(folder, files | {str(path.relative_to(folder)): _facts(path) for path in written})
+            if (content := _read(folder)) is not None:
+                files = content["files"] | {str(path.relative_to(folder)): _facts(path) for path in written}
+                _write(folder, files, content.get("folders", []))
     finally:
         os.close(descriptor)
 
@@ -89,8 +97,10 @@ def unseal(folder: Path) -> None:
     (folder / SUMS).unlink(missing_ok=True)
 
 
-def _own_sum(files: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+def _own_sum(content: dict[str, Any]) -> str:
+    """Over what is recorded; where no folder is, over the files alone, as it was before folders were recorded."""
+    covered = content if content.get("folders") else content["files"]
+    return hashlib.sha256(json.dumps(covered, sort_keys=True).encode()).hexdigest()
 
 
 def read_sums(folder: Path) -> dict[str, dict[str, Any]] | None:
@@ -99,13 +109,39 @@ def read_sums(folder: Path) -> dict[str, dict[str, Any]] | None:
     Raises:
         CorruptFileError: the sums themselves were changed.
     """
+    content = _read(folder)
+    return None if content is None else content["files"]
+
+
+def _read(folder: Path) -> dict[str, Any] | None:
+    """What was recorded, checked: `files`, and `folders` where there are some."""
     if not (folder / SUMS).is_file():
         return None
-    found = read_json(folder / SUMS)
-    files = found.get("files") if isinstance(found, dict) else None
-    if not isinstance(files, dict) or found.get("sha256") != _own_sum(files):
-        raise CorruptFileError(f"{folder / SUMS} was changed", hint="compare with a copy; `repair` writes it anew")
-    return files
+    content = read_json(folder / SUMS)
+    own = content.pop("sha256", None) if isinstance(content, dict) else None
+    if own is None or not isinstance(content.get("files"), dict) or own != _own_sum(content):
+        raise CorruptFileError(
+            f"{folder / SUMS} was changed", hint="`repair` writes it anew where the files are still those it names"
+        )
+    return content
+
+
+def renew(folder: Path) -> bool:
+    """Write sums that were changed anew, where every file that they name is still of the sum that they give.
+
+    Returns:
+        Whether that was so; else nothing can say which of the two was changed, and nothing is.
+    """
+    try:
+        content = read_json(folder / SUMS)
+        files, folders = content["files"], content.get("folders", [])
+        whole = all(sha256_of(folder / name) == facts["sha256"] for name, facts in files.items())
+        if not whole or any(not (folder / name / SUMS).is_file() for name in folders):
+            return False
+        _write(folder, {name: _facts(folder / name) for name in files}, list(folders))
+    except (CorruptFileError, OSError, KeyError, TypeError, AttributeError):
+        return False
+    return True
 
 
 def problems(folder: Path, *, full: bool) -> list[dict[str, str]]:
@@ -116,24 +152,30 @@ def problems(folder: Path, *, full: bool) -> list[dict[str, str]]:
         full: read every byte; else sizes and both ends.
     """
     try:
-        recorded = read_sums(folder)
+        recorded = _read(folder)
     except CorruptFileError as error:
-        return [{"file": SUMS, "problem": error.message}]
+        return [{"file": SUMS, "problem": error.message.removeprefix(f"{folder / SUMS} ")}]
     if recorded is None:
         return []
-    found = []
-    for name, facts in recorded.items():
-        path = folder / name
-        if name == NOTE:  # recorded by versions before 0.3
-            continue
-        if not path.is_file():
-            found.append({"file": name, "problem": "is missing"})
-        elif path.stat().st_size != facts["bytes"]:
-            words = f"has {path.stat().st_size:,} bytes, {facts['bytes']:,} were recorded"
-            found.append({"file": name, "problem": words})
-        elif (sha256_of(path) != facts["sha256"]) if full else (ends_of(path) != facts["ends"]):
-            found.append({"file": name, "problem": "was changed"})
-    return found
+    differing = []
+    for name, facts in recorded["files"].items():  # a note was recorded by versions before 0.3
+        if name != NOTE and (problem := _difference(folder / name, facts, full)):
+            differing.append({"file": name, "problem": problem})
+    for name in recorded.get("folders", []):
+        if not (folder / name / SUMS).is_file():
+            gone = name if not (folder / name).is_dir() else f"{name}/{SUMS}"
+            differing.append({"file": gone, "problem": "is missing"})
+    return differing
+
+
+def _difference(path: Path, facts: dict[str, Any], full: bool) -> str | None:
+    """How a file differs from what was recorded of it; None where it does not."""
+    if not path.is_file():
+        return "is missing"
+    if (size := path.stat().st_size) != facts["bytes"]:
+        return f"has {size:,} bytes, {facts['bytes']:,} were recorded"
+    same = sha256_of(path) == facts["sha256"] if full else ends_of(path) == facts["ends"]
+    return None if same else "was changed"
 
 
 def require_whole(folder: Path, what: str) -> None:

@@ -14,17 +14,21 @@ Kind = Annotated[str | None, typer.Option("--kind", help="dataset or run, where 
 
 
 def verify(workspace: Workspace, name: Name, kind: Kind = None) -> dict[str, Any]:
-    """Read every file of a data set or a run and say which are not what they were."""
+    """Read every file of a data set or a run; end with status 1 and the list where some are not what they were."""
     from ..studies import integrity
 
-    return integrity.verify(workspace, name, kind, report_progress())
+    answer = integrity.verify(workspace, name, kind, report_progress())
+    integrity.refuse_damage(answer, answer["problems"], "are not what was recorded")
+    return answer
 
 
 def repair(workspace: Workspace, name: Name, kind: Kind = None) -> dict[str, Any]:
-    """Take away what is damaged and can be made again, and say what cannot."""
-    from ..studies import integrity
+    """Make what is damaged and can be derived again; end with status 1 and the list where something is lost."""
+    from ..studies import integrity, rebuilding
 
-    return integrity.repair(workspace, name, kind, report_progress())
+    answer = rebuilding.repair(workspace, name, kind, report_progress())
+    integrity.refuse_damage(answer, answer["lost"], "cannot be made again")
+    return answer
 
 
 def register(app: typer.Typer) -> None:

@@ -27,7 +27,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import typer
 
 from ..access import keep_files_private
-from ..errors import Cancelled, FileAccessError, ResourceError, SeminarError
+from ..errors import Cancelled, DamagedError, FileAccessError, ResourceError, SeminarError
 from ..files import plain
 from ..processes import end_with_parent
 from ..progress import Progress, installed
@@ -102,7 +102,8 @@ def refused_by_machine(error: OSError | MemoryError) -> SeminarError:
 def fail(error: SeminarError, as_json: bool) -> None:
     """Print the error as the caller asked for it and end with status 1."""
     if as_json:
-        typer.echo(json.dumps({"error": error.as_dict()}, ensure_ascii=False))
+        answer = error.answer if isinstance(error, DamagedError) else {}
+        typer.echo(json.dumps({"error": error.as_dict()} | answer, ensure_ascii=False))
     else:
         typer.echo(f"error: {error.message}\n  next: {error.hint}", err=True)
     raise typer.Exit(1)

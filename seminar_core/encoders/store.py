@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import os
 import shutil
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ import numpy as np
 
 from ..contracts import check_shape
 from ..data.dataset import Dataset
-from ..errors import CorruptFileError
+from ..errors import CorruptFileError, MissingFileError, StaleError
 from ..files import atomic_directory, read_json, write_json
 from ..progress import Progress, silent
 from ..sums import require_whole, seal
@@ -172,6 +174,36 @@ def _ensure(dataset: Dataset, modality: str, named: Named, progress: Progress) -
             log.info("encoded %s of %s with %s", modality, dataset.name, named.name)
     shutil.rmtree(made, ignore_errors=True)
     return folder
+
+
+def make_again(dataset: Dataset, folder: str, progress: Progress = silent) -> None:
+    """Make the vectors in `encodings/<folder>` again, by the encoder that their card names.
+
+    Raises:
+        StaleError: that encoder now gives other vectors.
+        SeminarError: as `encode`; what was there stays.
+    """
+    path = dataset.path / "encodings" / folder
+    modality, _, made_by = folder.partition("-")
+    try:
+        name = str(read_json(path / "meta.json")["encoder"])
+    except (MissingFileError, CorruptFileError, KeyError, TypeError):
+        name = made_by
+    named = find_encoder(modality, name)
+    if named.folder != made_by:
+        raise StaleError(
+            f"{name} now gives the vectors {named.folder}, those in {path} were {made_by}",
+            hint="encode again, and train again what was trained on them",
+        )
+    aside = path.with_name(f".partial-{uuid.uuid4().hex[:8]}-{folder}")
+    os.replace(path, aside)
+    try:
+        _ensure(dataset, modality, named, progress)
+    finally:
+        if path.is_dir():
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            os.replace(aside, path)
 
 
 def _write_shards(folder: Path, modality: str, named: Named, work: shards.Work, made: Path, seconds: float) -> None:

@@ -1,27 +1,27 @@
-"""`verify` and `repair`: whether every file of a data set or a run is what it was when it was finished.
+"""`verify`: whether every file of a data set or a run is what it was when it was finished.
 
-Studies, over data, encoders, codebooks and runs, which seal what they write (`sums`). What can be derived is made
-again: encoder vectors, codebooks, what was measured. Events, catalogue and checkpoints cannot; their errors say what
-can be done.
+Studies, over data, encoders, codebooks and runs, which seal what they write (`sums`). `rebuilding` makes again what can
+be derived.
 """
 
 from __future__ import annotations
 
-import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 from ..data.dataset import SAMPLE
 from ..data.opening import import_sample, known_datasets
-from ..errors import CorruptFileError, MissingFileError, NotReadyError, SeminarError, UnknownNameError
+from ..errors import CorruptFileError, DamagedError, MissingFileError, SeminarError, UnknownNameError
 from ..files import read_json
 from ..progress import Progress, silent
-from ..sums import SUMS, problems, seal
-from ..training.run_files import existing_run, read_status, run_names
-from ..workspace import Workspace, refuse_bundled
+from ..sums import SUMS, problems, sealed_folders
+from ..training.run_files import existing_run, run_names
+from ..workspace import Workspace
 
-KINDS = ("dataset", "run")
+KINDS = {"dataset": "data set", "run": "run"}
 DERIVED = ("encodings", "codebooks", "population", "results")
+"""What can be made again, in the order in which one needs the other."""
 
 
 def folder_of(workspace: Workspace, name: str, kind: str | None) -> tuple[str, Path]:
@@ -55,22 +55,18 @@ def folder_of(workspace: Workspace, name: str, kind: str | None) -> tuple[str, P
     raise UnknownNameError(kind or "data set or run", name, known)
 
 
-def sealed_folders(folder: Path) -> list[Path]:
-    """Every folder with sums, `folder` and what lies in it."""
-    return sorted({path.parent for path in folder.rglob(SUMS)})
-
-
 def verify(workspace: Workspace, name: str, kind: str | None = None, progress: Progress = silent) -> dict[str, Any]:
     """Read every file of a data set or a run and compare it with what was recorded.
 
     Returns:
-        name, kind, sealed (false where it was made before sums were), files, bytes, ok, and `problems`: list of
-        {file, problem, hint}.
+        name, kind, path, sealed (false where it was made before sums were), files, bytes, seconds, ok, and `problems`:
+        list of {file, problem, hint}.
 
     Raises:
         UnknownNameError: there is no such thing.
         CorruptFileError: the data set's pointer is damaged.
     """
+    started = time.perf_counter()
     found_kind, folder = folder_of(workspace, name, kind)
     folders = sealed_folders(folder)
     found: list[dict[str, str]] = []
@@ -84,7 +80,7 @@ def verify(workspace: Workspace, name: str, kind: str | None = None, progress: P
             pass  # told below
         inside = part.relative_to(folder)
         for problem in problems(part, full=True):
-            hint = hint_for(found_kind, inside / problem["file"])
+            hint = hint_for(found_kind, name, inside / problem["file"])
             found.append({"file": str(inside / problem["file"]), "problem": problem["problem"], "hint": hint})
     return {
         "name": name,
@@ -93,50 +89,42 @@ def verify(workspace: Workspace, name: str, kind: str | None = None, progress: P
         "sealed": bool(folders),
         "files": files,
         "bytes": size,
+        "seconds": round(time.perf_counter() - started, 3),
         "ok": not found,
         "problems": found,
     }
 
 
-def hint_for(kind: str, file: Path) -> str:
+def hint_for(kind: str, name: str, file: Path) -> str:
     """What to do about a damaged file."""
-    if set(file.parts) & set(DERIVED):
-        return "repair makes it again"
+    if set(file.parts) & set(DERIVED) or (kind == "dataset" and name == SAMPLE):
+        return "`repair` makes it again"
+    if file.name == SUMS:
+        return "`repair` writes it anew where the files are still those it names; else compare with a copy"
     if "checkpoints" in file.parts:
-        return "delete that checkpoint, or train the run again"
+        return "use another checkpoint of the run, or train it again"
     return (
         "import the data set again" if kind == "dataset" else "train the run again; its checkpoints may still be used"
     )
 
 
-def repair(workspace: Workspace, name: str, kind: str | None = None, progress: Progress = silent) -> dict[str, Any]:
-    """Take away what is damaged and can be derived; it is made again when it is next asked for.
+def refuse_damage(answer: dict[str, Any], files: list[dict[str, str]], what: str) -> None:
+    """End a command that found damage.
 
-    Returns:
-        name, kind, `repaired`: folders and files that were taken away, `left`: problems that only their hint mends.
+    Args:
+        answer: of the command.
+        files: that are damaged.
+        what: is said of them.
 
     Raises:
-        NotReadyError: the run is being trained.
+        DamagedError: there is one; it names all of them.
     """
-    found = verify(workspace, name, kind, progress)
-    folder = Path(found["path"])
-    if found["kind"] == "run":
-        refuse_bundled(name)
-        if read_status(folder).get("state") == "running":
-            raise NotReadyError(f"run {name!r} is being trained", hint="wait for it, or stop it first")
-    repaired: set[str] = set()
-    left = []
-    for problem in found["problems"]:
-        parts = Path(problem["file"]).parts
-        if parts[0] in ("encodings", "codebooks") and len(parts) > 1:
-            gone = Path(*parts[:2])
-            shutil.rmtree(folder / gone, ignore_errors=True)
-            repaired.add(str(gone))
-        elif parts[0] in ("population", "results"):
-            (folder / problem["file"]).unlink(missing_ok=True)
-            repaired.add(problem["file"])
-        else:
-            left.append(problem)
-    if repaired and not left and (folder / SUMS).is_file():
-        seal(folder)
-    return {"name": name, "kind": found["kind"], "repaired": sorted(repaired), "left": left}
+    if not files:
+        return
+    named = "; ".join(f"{row['file']} {row['problem']}" for row in files)
+    rebuilt = f"; made again: {', '.join(answer['rebuilt'])}" if answer.get("rebuilt") else ""
+    raise DamagedError(
+        f"files of {KINDS[answer['kind']]} {answer['name']!r} {what}: {named}{rebuilt}",
+        hint="; ".join(dict.fromkeys(row["hint"] for row in files)),
+        answer=answer,
+    )
