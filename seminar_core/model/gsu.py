@@ -96,11 +96,11 @@ class CodedTopScores(nn.Module):
         item, query = search.life.item, search.life.query
         flat_item, flat_query = item.reshape(-1), query.reshape(-1)
         vectors = self.codec.reconstruct(flat_item, flat_query)
-        near = search.encoder.approximate(*vectors, flat_item, flat_query).view(*item.shape, -1)  # (B, L, D)
+        near = search.encoder.approximate(*vectors, flat_query).view(*item.shape, -1)  # (B, L, D)
         pair = None
         if self.straight_through and self.training:
             items, queries = (vector.detach() for vector in vectors)
-            fixed = search.encoder.approximate(items, queries, flat_item, flat_query).view(*item.shape, -1)  # (B, L, D)
+            fixed = search.encoder.approximate(items, queries, flat_query).view(*item.shape, -1)  # (B, L, D)
             exact = search.events.pair
             # two zeros: the codec's gradient alone (that of G and the fusion cancels), and the exact vectors' gradient
             pair = near.detach() + (near - fixed) + (exact - exact.detach())

@@ -129,13 +129,13 @@ class Encoder:
         unique, inverse = distinct(query, self.channels.n_queries + 1, worth=0.7)
         return items, spread(self.query_table(unique), inverse)
 
-    def approximate(self, items: Tensor, queries: Tensor, item: Tensor, query: Tensor) -> Tensor:
+    def approximate(self, items: Tensor, queries: Tensor, query: Tensor) -> Tensor:
         """Pair vectors from given channel vectors in place of the channels' own.
 
         Args:
-            items: (n, 3, D) item channel vectors before G.
+            items: (n, 3, D) item channel vectors before G, scaled by presence as `channel_vectors` does it.
             queries: (n, D) query vectors before G.
-            item, query: (n,) the rows they stand for, read for presence only.
+            query: (n,) the query rows they stand for, read for presence only.
 
         Returns:
             (n, D).
@@ -147,8 +147,6 @@ class Encoder:
             fused = torch.einsum("nmd,med->ne", items, weights[:, None, None] * self.projections.item)
             if self.projections.query is not None:
                 queries = queries @ self.projections.query.t()
-        scale = self._item_scale(item)
-        fused = fused if scale is None else fused * scale
         if not self.fusion.has_query:
             return fused
         return self.fusion.pair(fused, queries, self.channels.query_present[query])

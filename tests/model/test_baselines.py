@@ -10,6 +10,7 @@ from seminar_core.errors import ConfigError, NotReadyError, UnknownNameError
 from seminar_core.model.baselines import MODELS, build_model
 from seminar_core.model.codec import TableCodec
 from seminar_core.model.esu import BucketPooling, SemanticAttention
+from seminar_core.model.fusion import Fusion
 from seminar_core.model.gsu import semantic_cosine
 from seminar_core.model.search import begin
 from seminar_core.model.tensors import to_tensors
@@ -181,7 +182,7 @@ def test_seminar_pq_selects_by_approximate_events_and_attends_exactly():
     exact = make_model("seminar")
     exact.load_state_dict(model.state_dict(), strict=False)  # all but the codec
     flat = (life.item.reshape(-1), life.query.reshape(-1))
-    near = model.encoder().approximate(*model.gsu.codec.reconstruct(*flat), *flat).view(*life.item.shape, -1)
+    near = model.encoder().approximate(*model.gsu.codec.reconstruct(*flat), flat[1]).view(*life.item.shape, -1)
     search = begin(life, targets, model.encoder(), model.score, "pair")
     coarse = model.score(search.candidates.pair, near)
     assert torch.allclose(seen.scores, exact.inspect(life, targets).scores)
@@ -194,14 +195,19 @@ def test_seminar_pq_selects_by_approximate_events_and_attends_exactly():
     assert differs > 0
 
 
-def test_seminar_pq_with_exact_codes_is_seminar():
-    model = make_model("seminar-pq")
+@pytest.mark.parametrize("item_absent", ["keep", "renormalise"])
+def test_seminar_pq_with_exact_codes_is_seminar(item_absent):
+    model = make_model("seminar-pq", fusion=Fusion(item_absent=item_absent))
     vectors = model.channel_vectors()
     model.gsu.codec = TableCodec(torch.from_numpy(vectors.item), torch.from_numpy(vectors.query))
-    exact = make_model("seminar")
+    exact = make_model("seminar", fusion=Fusion(item_absent=item_absent))
     exact.load_state_dict(model.state_dict(), strict=False)  # all but the codec
     batch = to_tensors(*make_batch())
     assert torch.allclose(model(*batch).logits, exact(*batch).logits, atol=1e-6)
+    rows = torch.arange(model.channels.n_items + 1)
+    queries = rows % (model.channels.n_queries + 1)
+    near = model.encoder().approximate(*model.gsu.codec.reconstruct(rows, queries), queries)
+    assert torch.allclose(near, model.encoder().encode(rows, queries).pair, atol=1e-6)
 
 
 def test_straight_through_attends_to_the_approximation_and_trains_the_exact_vectors():
@@ -215,13 +221,14 @@ def test_straight_through_attends_to_the_approximation_and_trains_the_exact_vect
     assert model.channels.id_embedding.grad.any()
 
 
-def test_straight_through_exact_codes_every_gradient_is_that_of_seminar_and_the_codec_has_the_events_share():
-    model = make_model("seminar-pq")
+@pytest.mark.parametrize("item_absent", ["keep", "renormalise"])
+def test_straight_through_exact_codes_every_gradient_is_that_of_seminar_and_the_codec_has_the_events_share(item_absent):
+    model = make_model("seminar-pq", fusion=Fusion(item_absent=item_absent))
     vectors = model.channel_vectors()
     model.gsu.codec = TableCodec(torch.from_numpy(vectors.item), torch.from_numpy(vectors.query))
     model.gsu.codec.item.requires_grad_()
     model.gsu.straight_through = True
-    exact = make_model("seminar")
+    exact = make_model("seminar", fusion=Fusion(item_absent=item_absent))
     exact.load_state_dict(model.state_dict(), strict=False)  # all but the codec
     batch = to_tensors(*make_batch())
     for one in (model, exact):
@@ -238,7 +245,7 @@ def test_straight_through_the_second_stage_reads_the_codecs_vectors_to_the_last_
     model, batch = make_model("seminar-pq").train(), to_tensors(*make_batch())
     model.gsu.straight_through = True
     flat = (batch[0].item.reshape(-1), batch[0].query.reshape(-1))
-    near = model.encoder().approximate(*model.gsu.codec.reconstruct(*flat), *flat).view(*batch[0].item.shape, -1)
+    near = model.encoder().approximate(*model.gsu.codec.reconstruct(*flat), flat[1]).view(*batch[0].item.shape, -1)
     selected = model.gsu(begin(*batch, model.encoder(), model.score, "pair"))
     assert torch.equal(selected.pair, near)
 
