@@ -196,10 +196,26 @@ def training_targets(study: Study, *, fixed: bool = False, count: int = TRAINING
     Returns:
         (T, H, M, D) float32.
     """
-    material = study.run.material
-    store = study.dataset.store
     rng = np.random.default_rng(seed)
-    seen = np.minimum(material.split.train_end, store.lengths)
+    item, query = _drawn_targets(study, count, rng)
+    if fixed or study.model.fusion.item_absent == "renormalise":
+        return study.model.fold_many(item, query)[0]
+    parts = [study.model.fold_many(item, query)[0]]
+    drawn = rng.dirichlet(np.full(len(CHANNELS), PRIOR), WEIGHTINGS)
+    for rows, weights in zip(np.array_split(rng.permutation(len(item)), WEIGHTINGS), drawn, strict=True):
+        if len(rows):
+            parts.append(study.model.fold_many(item[rows], query[rows], weights.tolist())[0])
+    return np.concatenate(parts)
+
+
+def _drawn_targets(study: Study, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Item and query rows of at most `count` training events, without those that have no channel of the run's.
+
+    Raises:
+        NotReadyError: there is no such event.
+    """
+    store = study.dataset.store
+    seen = np.minimum(study.run.material.split.train_end, store.lengths)
     ends = np.cumsum(seen)
     if not len(ends) or not ends[-1]:
         raise NotReadyError(
@@ -211,14 +227,13 @@ def training_targets(study: Study, *, fixed: bool = False, count: int = TRAINING
     chosen = store.offsets[person] + drawn_events - (ends[person] - seen[person])
     item, query = np.array(store.item[chosen]), np.array(store.query[chosen])
     query[rng.random(len(query)) < 0.5] = 0
-    if fixed or study.model.fusion.item_absent == "renormalise":
-        return study.model.fold_many(item, query)[0]
-    parts = [study.model.fold_many(item, query)[0]]
-    drawn = rng.dirichlet(np.full(len(CHANNELS), PRIOR), WEIGHTINGS)
-    for rows, weights in zip(np.array_split(rng.permutation(len(item)), WEIGHTINGS), drawn, strict=True):
-        if len(rows):
-            parts.append(study.model.fold_many(item[rows], query[rows], weights.tolist())[0])
-    return np.concatenate(parts)
+    there = study.vectors.item_present[item].any(1) | study.vectors.query_present[query]
+    if not there.any():
+        raise NotReadyError(
+            f"none of {len(item):,} training events has a channel that run {study.run.name!r} has",
+            hint="train a run with more channels",
+        )
+    return item[there], query[there]
 
 
 def real_pairs(study: Study) -> np.ndarray:

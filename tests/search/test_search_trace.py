@@ -23,11 +23,14 @@ from seminar_core.search.explanation import explain_event
 from seminar_core.search.question import METHODS, RIVALS, Question, next_item
 from seminar_core.search.rival_stages import RULES
 from seminar_core.search.second_stage import Weighting, pair_vectors
-from seminar_core.search.study import make_codebooks, open_study
+from seminar_core.search.study import make_codebooks, open_study, training_targets
 from seminar_core.search.targets import find_items, top_items
 from seminar_core.search.trace import trace
 from seminar_core.search.typed_query import query_row
-from tests.tiny_run import COARSE, SPEC, make_run
+from seminar_core.training.finetune import finetune
+from seminar_core.training.recipe import FinetuneConfig
+from seminar_core.training.settings import load_config
+from tests.tiny_run import COARSE, SMALL, SPEC, make_run
 
 SYMMETRIC = "SymPQ8x4"
 
@@ -361,6 +364,17 @@ def test_what_cannot_be_asked_is_refused_with_its_value(study, settings, error, 
 def test_an_unknown_person_is_refused(study):
     with pytest.raises(UnknownPersonError, match="'p999'"):
         trace(study, Question("p999", "i1"))
+
+
+def test_codebooks_of_a_run_without_some_channels_leave_out_targets_that_have_none_of_the_others(study):
+    settings = load_config(FinetuneConfig, None, (*SMALL, "disabled=QAT"), seed=0, device="cpu")
+    finetune(study.workspace, "tiny", "pictures", model="seminar", config=settings)
+    pictures = open_study(study.workspace, "pictures")
+    has_picture = pictures.vectors.item_present.any(1)
+    assert not has_picture[np.asarray(study.dataset.store.item)].all()
+    targets = training_targets(pictures)
+    assert targets.any(axis=(1, 2, 3)).all() and np.isfinite(targets).all()
+    assert make_codebooks(pictures, COARSE)["spec"] == COARSE
 
 
 def test_codebooks_say_what_they_cost(study):
