@@ -32,6 +32,7 @@ from .transform import Transform, covariance
 FORMAT = 1
 TABLES, CODES = "tables.safetensors", "codes.safetensors"
 TRAINING_ROWS = 20_000
+MEASURED_ROWS = 5_000
 MAX_STORED_PAIRS = 1_000_000
 BETWEEN_RENAMES_S = 0.02  # for that long a directory that is replaced may be absent
 ENCODED_ROWS = 200_000  # at once: a large catalogue is never transformed whole
@@ -48,7 +49,8 @@ class Codebooks:
         parts: by name: `item` always, `query` and `pair` where there are queries.
         codes: by part name: (I+1, S) and (Q+1, S) by row; `pair` (P, S) by `pair_key`.
         pair_key: (P,) int64 sorted keys of the pairs that were encoded beforehand.
-        distortion: by part name: expected squared score error over expected squared centred score.
+        distortion: by part name: expected squared score error over expected squared centred score, on a sample of
+            all that was encoded.
         seconds: how long training and encoding took.
     """
 
@@ -167,7 +169,10 @@ def train_codebooks(
     kept = keys[:MAX_STORED_PAIRS]
     progress(0, 1, "encoding the catalogue")
     codes = {name: _encode_all(parts[name], vectors, kept, progress) for name in parts}
-    distortion = {name: _distortion(part, training[name], part.own(stacked)) for name, part in parts.items()}
+    distortion = {
+        name: _distortion(part, codes[name], vectors, kept, part.own(stacked), np.random.default_rng(seed))
+        for name, part in parts.items()
+    }
     of_vectors = vectors_hash(vectors)
     identity = hashlib.sha256(
         b"".join(a.tobytes() for part in parts.values() for a in _arrays(part).values())
@@ -177,15 +182,21 @@ def train_codebooks(
     return Codebooks(spec, of_vectors, identity, parts, codes, kept, distortion, seconds)
 
 
+def _vectors_of(name: str, vectors: ChannelVectors, pair_key: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
+    """(n, W) what a part codes: rows of the items, of the queries, or of the given pairs."""
+    if name == "pair":
+        return pair_vectors(vectors, *_unkeyed(pair_key[rows]))
+    found = (vectors.query if name == "query" else vectors.item)[rows]
+    return found.reshape(len(found), -1)
+
+
 def _encode_all(part: Part, vectors: ChannelVectors, pair_key: np.ndarray, progress: Progress) -> np.ndarray:
     """Codes of everything a part codes: all item rows, all query rows, or the given pairs."""
-    if part.name == "pair":
-        return part.encode(pair_vectors(vectors, *_unkeyed(pair_key)))
-    table = vectors.query if part.name == "query" else vectors.item.reshape(len(vectors.item), -1)
+    count = len({"item": vectors.item, "query": vectors.query, "pair": pair_key}[part.name])
     blocks = []
-    for start in range(0, len(table), ENCODED_ROWS):
-        progress(start, len(table), f"encoding the catalogue: {part.name}")
-        blocks.append(part.encode(table[start : start + ENCODED_ROWS]))
+    for start in range(0, count, ENCODED_ROWS):
+        progress(start, count, f"encoding the catalogue: {part.name}")
+        blocks.append(part.encode(_vectors_of(part.name, vectors, pair_key, slice(start, start + ENCODED_ROWS))))
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 
@@ -222,14 +233,25 @@ def _unkeyed(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return keys >> 32, keys & 0xFFFFFFFF
 
 
-def _distortion(part: Part, x: np.ndarray, targets: np.ndarray) -> float:
-    """Expected squared score error over expected squared centred score; 0 = lossless, 1 = as good as the mean."""
+def _distortion(
+    part: Part,
+    codes: np.ndarray,
+    vectors: ChannelVectors,
+    pair_key: np.ndarray,
+    targets: np.ndarray,
+    rng: np.random.Generator,
+) -> float:
+    """Expected squared score error over expected squared centred score; 0 = lossless, 1 = as good as the mean.
+
+    Measured on at most `MEASURED_ROWS` of all that was encoded, not of what the part was trained on.
+    """
     if not targets.any():
         return 0.0
+    there = {"item": vectors.item_present.any(1), "query": vectors.query_present, "pair": np.ones(len(pair_key), bool)}
+    rows = _sample(rng, np.flatnonzero(there[part.name]), MEASURED_ROWS)
+    x = _vectors_of(part.name, vectors, pair_key, rows).astype(np.float64)
     c = covariance(targets, ridge=0.0)
-    x = x[:5000].astype(np.float64)
-    error = x - part.decode(part.encode(x.astype(np.float32)))
-    centred = x - part.transform.mean
+    error, centred = x - part.decode(codes[rows]), x - part.transform.mean
     whole = float(np.einsum("nw,wv,nv->", centred, c, centred, optimize=True))
     return float(np.einsum("nw,wv,nv->", error, c, error, optimize=True)) / whole if whole else 0.0
 

@@ -94,6 +94,30 @@ def test_codebooks_beat_the_mean_and_more_bytes_err_less(world):
     assert all(0 <= many[name] < few[name] < 1 for name in ("item", "pair"))
 
 
+def test_distortion_is_measured_on_all_that_is_encoded_and_not_on_the_rows_of_the_training(world):
+    asked = targets(world)
+    books = train_codebooks("VQ16", world, asked, sample=16)  # a centroid of its own for each row of the training
+    rows = {
+        "item": world.item[world.item_present.any(1)].reshape(-1, 24),
+        "query": world.query[world.query_present],
+        "pair": pair_vectors(world, books.pair_key >> 32, books.pair_key & 0xFFFFFFFF),
+    }
+    for name, part in books.parts.items():
+        u = asked[..., PART_CHANNELS[name], :].reshape(-1, rows[name].shape[1]).astype(np.float64)
+        error = rows[name] - part.decode(part.encode(rows[name]))
+        whole = ((rows[name] - part.transform.mean) @ u.T) ** 2
+        assert books.distortion[name] == pytest.approx(((error @ u.T) ** 2).sum() / whole.sum(), rel=1e-4)
+        assert books.distortion[name] > 0.1
+
+
+def test_distortion_of_a_large_catalogue_is_measured_on_a_part_of_it(world, monkeypatch):
+    whole = train_codebooks("PQ8x4", world, targets(world)).distortion
+    monkeypatch.setattr(codebooks, "MEASURED_ROWS", 30)
+    part = train_codebooks("PQ8x4", world, targets(world)).distortion
+    assert part == train_codebooks("PQ8x4", world, targets(world)).distortion
+    assert part["item"] != whole["item"] and part == pytest.approx(whole, rel=0.5)
+
+
 def test_changed_vectors_make_them_stale(world, books, tmp_path):
     save_codebooks(books, tmp_path / "books")
     changed = ChannelVectors(world.item * 2, world.item_present, world.query, world.query_present)
