@@ -17,6 +17,8 @@ from ..errors import ConfigError, NonFiniteError
 from .events import EventSet, pair_vectors, stack
 from .kernels import gathered_products, pack_keys, unpack_best
 
+OUT_OF_SPAN = 1e-3  # relative length of a target outside the span that a `fused` search was made for
+
 
 @runtime_checkable
 class Scorer(Protocol):
@@ -200,6 +202,23 @@ def span(targets: np.ndarray, width: int) -> np.ndarray:
     return left[:, :rank].astype(np.float32)
 
 
+def within_span(u: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Coordinates (R, r) of stacked folded targets u (R, W) in a `basis` (W, r) from `span`.
+
+    Raises:
+        ConfigError: a target lies outside, so it was folded with other weights.
+    """
+    inside = u @ basis
+    outside = float(np.linalg.norm(u - inside @ basis.T)) / max(float(np.linalg.norm(u)), 1e-30)
+    if outside > OUT_OF_SPAN:
+        raise ConfigError(
+            f"a target folded with other weights met a search made for fixed weights (`fused`): {outside:.1%} of its "
+            "length lies outside what they span",
+            hint="use a specification without `fused`, or the weights that it was made for",
+        )
+    return inside
+
+
 class PremultipliedScorer:
     """Exact search with weights fixed beforehand: one projected fp32 vector per distinct pair, packed.
 
@@ -222,7 +241,7 @@ class PremultipliedScorer:
     def _scores_of_all(self, targets: Sequence[Folded]) -> np.ndarray:
         """Scores (R, P) of the distinct pairs, for all targets and heads in one product."""
         rows, scale = stack(targets)
-        out = (rows.reshape(len(rows), -1) @ self.basis) @ self._packed.T
+        out = within_span(rows.reshape(len(rows), -1), self.basis) @ self._packed.T
         if self._mixed:
             out[:, self._unsearched] *= scale[:, None]
         return out

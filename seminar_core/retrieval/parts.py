@@ -13,9 +13,8 @@ from functools import cached_property
 import numpy as np
 
 from ..contracts import CHANNELS
-from ..errors import ConfigError
 from ..progress import Progress, silent
-from .exact import span
+from .exact import span, within_span
 from .kernels import byte_products, fold_tables, lookup_sums
 from .quantisers import Additive, Scalar, rotation, train_product, train_residual, train_scalar
 from .spec import Spec
@@ -23,7 +22,6 @@ from .transform import Transform, covariance, identity, query_aware
 
 PART_CHANNELS = {"item": slice(1, 4), "query": slice(0, 1), "pair": slice(0, 4)}
 FEW_TARGETS = 4  # up to here products in one compiled call beat a batched product
-OUT_OF_SPAN = 1e-3  # relative length of a target outside the span that `fused` codebooks were made for
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,8 @@ class Part:
             (R, S, C) tables (or (R, n) byte weights for scalar codes), and constants (R,), all float32.
         """
         u = np.ascontiguousarray(self.own(rows), np.float32)
-        self._check_span(u)
+        if self.basis is not None:
+            within_span(u, self.basis)
         if isinstance(self.coder, Scalar):
             searched = u @ self.transform.search
             return searched * self.coder.step, u @ self.transform.mean + searched @ self.coder.low
@@ -94,16 +93,6 @@ class Part:
         if self._own_dimensions is not None:
             return np.stack([c[:, own] for c, own in zip(centroids, self._own_dimensions, strict=True)])
         return np.ascontiguousarray(centroids.reshape(-1, centroids.shape[2]).T)
-
-    def _check_span(self, u: np.ndarray) -> None:
-        if self.basis is None:
-            return
-        outside = u - (u @ self.basis) @ self.basis.T
-        if float(np.linalg.norm(outside)) > OUT_OF_SPAN * max(float(np.linalg.norm(u)), 1e-30):
-            raise ConfigError(
-                "a target folded with other weights met codebooks made for fixed weights (`fused`)",
-                hint="use a specification without `fused`, or train these codebooks with the new weights",
-            )
 
     def columns(self, codes: np.ndarray) -> np.ndarray:
         """Codes laid out for `scan`."""

@@ -130,6 +130,18 @@ def test_premultiplied_search_keeps_what_exact_keeps(searched):
         assert set(kept.events[0]) == set(exact.search(one, 7).events[0])
 
 
+def test_premultiplied_search_refuses_other_weights():
+    world, weights = vectors(), np.array([0.4, 0.3, 0.2, 0.1])
+    fast = make_scorer("fused,exact", world, life(world), targets=fixed_targets(world, weights))
+    own = fixed_targets(world, weights, 1, seed=9)[0]
+    fast.search(Folded(own, 1 / 0.6), 5)
+    other = Folded(fixed_targets(world, weights[::-1], 1, seed=9)[0], 1 / 0.9)
+    for answer in (fast.scores, lambda asked: fast.search(asked, 5), lambda asked: fast.search_batch([asked], 5)):
+        with pytest.raises(ConfigError, match="folded with other weights") as refused:
+            answer(other)
+        assert "without `fused`" in refused.value.hint
+
+
 def test_targets_of_several_weightings_are_not_fixed():
     world = vectors()
     with pytest.raises(ConfigError, match="span at most 8 dimensions, these span 32"):
