@@ -24,7 +24,7 @@ from .limits import CATALOGUE_BYTES, require_room
 from .pictures import write_pictures
 from .scratch import identifier, reading
 from .table_files import open_table, parquet_parts
-from .text_tables import PROBLEM
+from .tables.text import PROBLEM
 from .vocabulary import first_value_rows, natural_order, value_table
 
 TEXTS = ("title", "description")

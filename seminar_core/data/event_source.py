@@ -19,7 +19,7 @@ from ..errors import EmptyDataError, InvalidDataError, MissingColumnError, Missi
 from .hints import EVENT_COLUMNS, UNITS, Hints
 from .scratch import identifier, literal, reading
 from .table_files import Table, open_table
-from .text_tables import PROBLEM, ROW
+from .tables.text import PROBLEM, ROW
 
 LATEST_TIME_S = 4_102_444_800  # 2100-01-01: later is almost always milliseconds
 REQUIRED, OPTIONAL = EVENT_COLUMNS[:3], EVENT_COLUMNS[3:]

@@ -16,7 +16,7 @@ from .hints import Hints
 from .limits import unpacked
 from .scratch import identifier, literal, pattern, reading
 from .stages import fingerprint, stage
-from .text_tables import PROBLEM, ROW, ROWS, refuse_name, stage_text, text_sql
+from .tables.text import PROBLEM, ROW, ROWS, refuse_name, stage_text, text_sql
 
 TEXT_ENDINGS = (".csv", ".tsv", ".txt")
 JSON_ENDINGS = (".jsonl", ".ndjson")

@@ -31,7 +31,7 @@ def said_by_imports() -> list[str]:
         "catalogue",
         "limits",
         "table_files",
-        "text_tables",
+        "tables/text",
         "scratch",
         "report",
         "build",

@@ -19,7 +19,7 @@ from seminar_core.data.negatives import TrainingNegatives
 from seminar_core.data.opening import open_dataset
 from seminar_core.data.report import report
 from seminar_core.data.splits import position_split
-from seminar_core.data.text_tables import count_records, fields_of
+from seminar_core.data.tables.text import count_records, fields_of
 from seminar_core.errors import ConfigError, CorruptFileError, EmptyDataError, InvalidDataError, MissingColumnError
 from seminar_core.workspace import Workspace
 

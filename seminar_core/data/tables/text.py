@@ -19,10 +19,10 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from ..errors import CorruptFileError, EmptyDataError, InvalidDataError
-from .hints import Hints
-from .limits import unpacked
-from .scratch import identifier, literal, pattern, reading
+from ...errors import CorruptFileError, EmptyDataError, InvalidDataError
+from ..hints import Hints
+from ..limits import unpacked
+from ..scratch import identifier, literal, pattern, reading
 
 CANDIDATES = (",", ";", "\t", "|")
 CHUNK = 1 << 24
