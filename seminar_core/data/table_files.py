@@ -13,10 +13,10 @@ import duckdb
 
 from ..errors import EmptyDataError, InvalidDataError, MissingColumnError
 from .hints import Hints
-from .limits import unpacked
-from .scratch import identifier, literal, pattern, reading
+from .scratch import identifier, pattern, reading
 from .stages import fingerprint, stage
-from .tables.text import PROBLEM, ROW, ROWS, refuse_name, stage_text, text_sql
+from .tables.json_lines import json_sql, stage_json
+from .tables.text import PROBLEM, ROW, refuse_name, stage_text, text_sql
 
 TEXT_ENDINGS = (".csv", ".tsv", ".txt")
 JSON_ENDINGS = (".jsonl", ".ndjson")
@@ -76,8 +76,8 @@ def open_table(
         header, guesses = dict.fromkeys(text["names"], "VARCHAR"), text["guesses"]
         sql = text_sql(folder, text["names"], mended=text["mended"])
     elif kind in JSON_ENDINGS:
-        folder, _ = stage(scratch, staged, facts, lambda f: stage_json(connection, path, f))
-        header, sql = parquet_rows(connection, path, [folder / ROWS])
+        folder, rows = stage(scratch, staged, facts, lambda f: stage_json(connection, path, f))
+        header, sql = rows["header"], json_sql(folder, rows["header"])
     else:
         header, sql = parquet_rows(connection, path, parquet_parts(path))
     names = renamed(path, list(header), wanted, hints, may_lack)
@@ -157,23 +157,6 @@ def parquet_header(connection: duckdb.DuckDBPyConnection, path: Path, inner: Pat
     for name, *_ in rows:
         refuse_name(path, name)
     return {row[0]: row[1] for row in rows}
-
-
-def stage_json(connection: duckdb.DuckDBPyConnection, path: Path, folder: Path) -> None:
-    """JSON lines as a Parquet in `folder`.
-
-    Raises:
-        CorruptFileError: a line is no JSON object.
-        ResourceError: it holds more than a packed file may.
-    """
-    inner = unpacked(path, folder)
-    with reading(path, inner):
-        connection.execute(
-            f"COPY (SELECT * FROM read_json({pattern(inner)}, format='newline_delimited', records=true, "
-            f"hive_partitioning=false)) TO {literal(folder / ROWS)} (FORMAT parquet, COMPRESSION lz4)"
-        )
-    if inner != path:
-        inner.unlink()
 
 
 def renamed(

@@ -31,6 +31,7 @@ def said_by_imports() -> list[str]:
         "catalogue",
         "limits",
         "table_files",
+        "tables/json_lines",
         "tables/text",
         "scratch",
         "report",
