@@ -266,10 +266,11 @@ class Lives:
         from .training.pretrain import pretrain
         from .training.recipe import PretrainConfig
         from .training.session import Orders
-        from .training.settings import with_values
+        from .training.settings import by_full_name, with_values
 
-        orders = Orders(overwrite=overwrite, progress=progress)
-        pretrain(self.workspace, self.dataset.name, run, config=with_values(PretrainConfig(), settings), orders=orders)
+        given = by_full_name(PretrainConfig(), settings)
+        orders = Orders(overwrite=overwrite, progress=progress, given=frozenset(given))
+        pretrain(self.workspace, self.dataset.name, run, config=with_values(PretrainConfig(), given), orders=orders)
         return Run(self.workspace, run)
 
     def train(
@@ -291,16 +292,17 @@ class Lives:
         from .training.finetune import finetune
         from .training.recipe import FinetuneConfig
         from .training.session import Orders
-        from .training.settings import with_values
+        from .training.settings import by_full_name, with_values
 
+        given = by_full_name(FinetuneConfig(), settings)
         finetune(
             self.workspace,
             self.dataset.name,
             run,
             model=model,
             parent=parent,
-            config=with_values(FinetuneConfig(), settings),
-            orders=Orders(overwrite=overwrite, progress=progress),
+            config=with_values(FinetuneConfig(), given),
+            orders=Orders(overwrite=overwrite, progress=progress, given=frozenset(given)),
         )
         return Run(self.workspace, run)
 

@@ -23,7 +23,9 @@ SetOption = Annotated[
 SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Decides initial weights, batches and samples.")]
 DeviceOption = Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace a run of the same name.")]
-ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Go on from the run's last checkpoint; the budget and batch_size may change.")
+]
 
 
 @contextmanager
@@ -64,11 +66,12 @@ def pretrain(
     from ..training.pretrain import pretrain as train
     from ..training.recipe import PretrainConfig
     from ..training.session import Orders
-    from ..training.settings import load_config
+    from ..training.settings import given_settings, with_values
 
     with only_the_first_speaks() as progress:
-        chosen = load_config(PretrainConfig, config, settings or (), seed=seed, device=device)
-        orders = Orders(overwrite=overwrite, resume=resume, progress=progress)
+        given = given_settings(PretrainConfig, config, settings or (), seed=seed, device=device)
+        chosen = with_values(PretrainConfig(), given)
+        orders = Orders(overwrite=overwrite, resume=resume, progress=progress, given=frozenset(given))
         answer = train(workspace, dataset, run, config=chosen, orders=orders)
     return answer
 
@@ -90,11 +93,12 @@ def finetune(
     from ..training.finetune import finetune as train
     from ..training.recipe import FinetuneConfig
     from ..training.session import Orders
-    from ..training.settings import load_config
+    from ..training.settings import given_settings, with_values
 
     with only_the_first_speaks() as progress:
-        chosen = load_config(FinetuneConfig, config, settings or (), seed=seed, device=device)
-        orders = Orders(overwrite=overwrite, resume=resume, progress=progress)
+        given = given_settings(FinetuneConfig, config, settings or (), seed=seed, device=device)
+        chosen = with_values(FinetuneConfig(), given)
+        orders = Orders(overwrite=overwrite, resume=resume, progress=progress, given=frozenset(given))
         answer = train(workspace, dataset, run, model=model, parent=parent, config=chosen, orders=orders)
     return answer
 

@@ -7,7 +7,8 @@ them and the same selection by validation MRR: pretraining is not an extra super
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from typing import Any
 
 from ..data.dataset import Dataset
 from ..errors import ConfigError, StaleError, UnknownNameError
@@ -26,9 +27,14 @@ from .recipe import FinetuneConfig, PretrainConfig
 from .room import require_room
 from .run_files import RunCard, existing_run, read_card
 from .session import Orders, run_card, task_of, train
-from .settings import from_dict
+from .settings import from_dict, leaves, with_values
 
-SHAPED_BY_PSU = ("width", "heads", "query_absent", "item_absent", "alpha", "learn_alpha", "disabled")
+DECIDED_BY_PSU = (
+    *("model.width", "model.heads", "model.query_absent", "model.item_absent", "model.alpha", "model.learn_alpha"),
+    *("model.disabled", "encoders.text", "encoders.image", "split"),
+)
+"""Settings that a restored run has from its PSU: the shapes of its tensors, what its channels read, and which events it
+was not trained on. By another split most test targets would lie in what the PSU was trained on."""
 
 
 def ranker_task(
@@ -84,11 +90,26 @@ def ranker_task(
     return task_of(ranker, material, config, device, group, losses, validate, "MRR")
 
 
-def restored_settings(config: FinetuneConfig, parent: RunCard) -> FinetuneConfig:
-    """`config` with the settings that the PSU's tensors decide, and with its encoders."""
-    theirs = from_dict(PretrainConfig, parent.config)
-    shared = {name: getattr(theirs.model, name) for name in SHAPED_BY_PSU}
-    return replace(config, model=replace(config.model, **shared), encoders=theirs.encoders)
+def restored_settings(config: FinetuneConfig, parent: RunCard, asked: Mapping[str, Any]) -> FinetuneConfig:
+    """`config` with what the PSU decides.
+
+    Args:
+        config: what is to be trained.
+        parent: card of the PSU.
+        asked: dotted name -> value of the settings that were asked for.
+
+    Raises:
+        ConfigError: one of them is what the PSU decides, and another.
+    """
+    theirs = leaves(from_dict(PretrainConfig, parent.config))
+    for name in DECIDED_BY_PSU:
+        if asked.get(name, theirs[name]) != theirs[name]:
+            leaf = name.rpartition(".")[2]
+            raise ConfigError(
+                f"{leaf} = {asked[name]} was asked for, but run {parent.name!r} was pretrained with {theirs[name]}",
+                hint=f"leave {leaf} out, or pretrain with {leaf} = {asked[name]}",
+            )
+    return with_values(config, {name: theirs[name] for name in DECIDED_BY_PSU})
 
 
 def parent_on(workspace: Workspace, name: str, dataset: Dataset) -> RunCard:
@@ -133,22 +154,26 @@ def finetune(
         UnknownNameError: no such model.
         UnknownDatasetError, UnknownRunError: no such data set or parent.
         StaleError: the parent's vocabulary is not the data set's.
+        ConfigError: a setting was asked for that the parent, or the run that goes on, decides otherwise.
         ExistsError: the run exists and replacing it was not asked for.
         DivergedError: the loss is not finite; the best checkpoint stays.
     """
     if model not in MODELS:
         raise UnknownNameError("model", model, MODELS)
-    wanted = config or FinetuneConfig()
+    wanted, orders = config or FinetuneConfig(), orders or Orders()
+    asked = orders.asked(wanted)
 
     def card(dataset: Dataset) -> RunCard:
-        settings = wanted if parent is None else restored_settings(wanted, parent_on(workspace, parent, dataset))
+        settings = wanted
+        if parent is not None:
+            settings = restored_settings(wanted, parent_on(workspace, parent, dataset), asked)
         return run_card(run_name, "ranker", model, dataset, settings, parent)
 
     def task(material: Material, card: RunCard, device: str, group: Group | None) -> Task:
         psu = None if card.parent is None else load_psu(workspace, card.parent, material)
         return ranker_task(material, model, from_dict(FinetuneConfig, card.config), device, psu, group)
 
-    return train(workspace, dataset_name, card, task, orders or Orders())
+    return train(workspace, dataset_name, card, task, orders)
 
 
 def load_psu(workspace: Workspace, name: str, material: Material) -> PSU:

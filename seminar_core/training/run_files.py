@@ -1,6 +1,7 @@
 """The directory of a run: what it is, how far it is, and the list of all runs. No torch here: lists are shown often.
 
-Training. `run.json` says what the run is and is written once, before anything else; `status.json` says how far it is
+Training. `run.json` says what the run is and is written before anything else (again when it goes on with other
+settings); `status.json` says how far it is
 and is replaced atomically, so that no half-made run ever looks done. A run whose process vanished is told as
 "interrupted", and one whose data set was imported anew as stale.
 """
@@ -75,6 +76,12 @@ def read_card(directory: Path) -> RunCard:
         ) from error
 
 
+def write_card(directory: Path, card: RunCard) -> None:
+    """Write the run's card; one that stands there already stays as it is."""
+    if not (directory / "run.json").is_file() or read_card(directory) != card:
+        write_json(directory / "run.json", vars(card), grow=False)
+
+
 def run_names(workspace: Workspace) -> list[str]:
     """Names of all runs, those that come with the sample among them, sorted."""
     own = {p.parent.name for p in workspace.runs.glob("[!.]*/run.json")}
@@ -123,7 +130,7 @@ def new_run(workspace: Workspace, card: RunCard, *, overwrite: bool) -> Path:
     """
     refuse_bundled(card.name)
     with atomic_directory(workspace.run_dir(card.name), replace=overwrite) as partial:
-        write_json(partial / "run.json", vars(card))
+        write_card(partial, card)
         write_status(partial, state="running")
     return workspace.run_dir(card.name)
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..access import audited
 from ..data.dataset import Dataset
 from ..data.opening import open_dataset
-from ..errors import Cancelled, ExistsError, GoneError, NotReadyError, PeerError, SeminarError, StaleError
+from ..errors import Cancelled, ConfigError, ExistsError, GoneError, NotReadyError, PeerError, SeminarError, StaleError
 from ..evaluation.result import current_commit
 from ..files import write_json
 from ..model.psu import PSU
@@ -28,12 +28,17 @@ from .assembly import Material, gather_material, optimisers, uses_bfloat16
 from .launch import Group, launched, one_after_the_other, own_device, together, wait_for_all
 from .loop import Loop, Outcome, StepLosses, Task
 from .recipe import BudgetConfig, FinetuneConfig, PretrainConfig
-from .run_files import RunCard, existing_run, new_run, read_card, read_status, untrained_note, write_status
-from .settings import from_dict, to_dict
+from .run_files import RunCard, existing_run, new_run, read_card, read_status, untrained_note, write_card, write_status
+from .settings import from_dict, leaves, to_dict, with_values
 
 OBJECTIVES = ("neighbour", "next_pair", "alignment", "relevance")
 COMMANDS = {"psu": "pretrain", "ranker": "finetune"}
 CONFIGS: dict[str, type[PretrainConfig] | type[FinetuneConfig]] = {"psu": PretrainConfig, "ranker": FinetuneConfig}
+ON_THE_WAY = (
+    *("budget.steps", "budget.seconds", "budget.evaluate_every", "budget.patience", "budget.keep_every"),
+    *("budget.frames", "batches.batch_size"),
+)
+"""Settings that may change when a run goes on: how long, how often it is looked at, and how many lives a step has."""
 BROKEN = ("connection", "gloo", "nccl", "broken pipe", "socket")
 """Words by which torch says that another process is no longer there."""
 
@@ -47,20 +52,29 @@ class Orders:
         resume: go on from the run's last checkpoint.
         progress: called with steps done, steps in all, and words.
         should_stop: asked before every step.
+        given: dotted names of the settings that were asked for; None = those that differ from the defaults.
     """
 
     overwrite: bool = False
     resume: bool = False
     progress: Progress = silent
     should_stop: Callable[[], bool] = lambda: False
+    given: frozenset[str] | None = None
+
+    def asked(self, config: PretrainConfig | FinetuneConfig) -> dict[str, Any]:
+        """Dotted name -> value of the settings that were asked for."""
+        values, usual = leaves(config), leaves(type(config)())
+        names = {name for name in values if values[name] != usual[name]} if self.given is None else self.given
+        return {name: value for name, value in values.items() if name in names}
 
 
-def card_to_resume(workspace: Workspace, wanted: RunCard) -> RunCard:
-    """The card of the run that goes on.
+def card_to_resume(workspace: Workspace, wanted: RunCard, orders: Orders) -> RunCard:
+    """The card of the run that goes on, with what was asked for of `ON_THE_WAY`.
 
     Raises:
         UnknownRunError: there is none.
         StaleError: its data set has changed, or it is another kind of run.
+        ConfigError: a setting was asked for that the run was not started with.
         NotReadyError: another process is training it.
     """
     card = read_card(existing_run(workspace, wanted.name))
@@ -72,7 +86,16 @@ def card_to_resume(workspace: Workspace, wanted: RunCard) -> RunCard:
                 hint="start it anew with --overwrite",
             )
     refuse_live(workspace, wanted.name)
-    return card
+    stored = leaves(config_of(card))
+    changes = {name: value for name, value in orders.asked(config_of(wanted)).items() if value != stored[name]}
+    for name, value in changes.items():
+        leaf = name.rpartition(".")[2]
+        if name not in ON_THE_WAY:
+            raise ConfigError(
+                f"run {card.name!r} was started with {leaf} = {stored[name]}, it cannot go on with {value}",
+                hint=f"leave {leaf} out, or start the run anew with --overwrite",
+            )
+    return replace(card, config=to_dict(with_values(config_of(card), changes))) if changes else card
 
 
 def refuse_existing(workspace: Workspace, name: str, overwrite: bool) -> None:
@@ -155,6 +178,8 @@ def _carry_out(
     if not orders.resume:
         new_run(workspace, card, overwrite=orders.overwrite)
     unseal(path)
+    if orders.resume:
+        write_card(path, card)
     write_status(path, state="running")
     wait_for_all(task.group)
     loop = Loop(task, path, budget)
@@ -257,7 +282,7 @@ def _train(
         dataset = open_dataset(workspace, dataset_name)
     card = wanted(dataset)
     if orders.resume:
-        card = card_to_resume(workspace, card)
+        card = card_to_resume(workspace, card, orders)
     else:
         refuse_existing(workspace, card.name, orders.overwrite)
     config = config_of(card)

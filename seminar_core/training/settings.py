@@ -65,16 +65,8 @@ def with_values(config: C, values: Mapping[str, Any]) -> C:
         ConfigError: an unknown name (the known ones are listed), or a value that does not fit.
     """
     known = leaves(config)
-    by_leaf = {name.rpartition(".")[2]: name for name in known}
     changes: dict[str, dict[str, Any]] = {}
-    for given, value in values.items():
-        name = given if given in known else by_leaf.get(given)
-        if name is None:
-            near = difflib.get_close_matches(given.rpartition(".")[2], by_leaf, n=1)
-            raise ConfigError(
-                f"setting {given!r} is not known; known: {', '.join(by_leaf)}",
-                hint=f"did you mean {near[0]!r}?" if near else "choose one of the known settings",
-            )
+    for name, value in by_full_name(config, values).items():
         component, _, leaf = name.rpartition(".")
         changes.setdefault(component, {})[leaf] = parse(leaf, value, type(known[name]))
     for component, entries in changes.items():
@@ -83,6 +75,27 @@ def with_values(config: C, values: Mapping[str, Any]) -> C:
         else:
             config = replace(config, **entries)  # type: ignore[type-var]
     return config
+
+
+def by_full_name(config: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` by the dotted names that the settings have in `config`.
+
+    Raises:
+        ConfigError: an unknown name (the known ones are listed).
+    """
+    known = leaves(config)
+    by_leaf = {name.rpartition(".")[2]: name for name in known}
+    found = {}
+    for given, value in values.items():
+        name = given if given in known else by_leaf.get(given)
+        if name is None:
+            near = difflib.get_close_matches(given.rpartition(".")[2], by_leaf, n=1)
+            raise ConfigError(
+                f"setting {given!r} is not known; known: {', '.join(by_leaf)}",
+                hint=f"did you mean {near[0]!r}?" if near else "choose one of the known settings",
+            )
+        found[name] = value
+    return found
 
 
 def parse(name: str, value: Any, kind: type) -> Any:
@@ -136,14 +149,19 @@ def assignments(texts: Iterable[str]) -> dict[str, str]:
 
 
 def load_config(kind: type[C], path: Path | None = None, settings: Iterable[str] = (), **values: Any) -> C:
-    """Defaults, then the TOML file, then `--set`, then `values` that are not None.
+    """Defaults, then the TOML file, then `--set`, then `values` that are not None. Raises as `given_settings`."""
+    return with_values(kind(), given_settings(kind, path, settings, **values))
+
+
+def given_settings(kind: type, path: Path | None = None, settings: Iterable[str] = (), **values: Any) -> dict[str, Any]:
+    """Dotted name -> value of what is set by the TOML file, then by `--set`, then by `values` that are not None.
 
     Raises:
         MissingFileError: the file is not there.
         CorruptFileError: it is not TOML.
         ConfigError: a setting is unknown or does not fit.
     """
-    config = kind()
+    content: dict[str, Any] = {}
     if path is not None:
         if not Path(path).is_file():
             raise MissingFileError(f"configuration file {path} does not exist", hint="check the path after --config")
@@ -154,9 +172,9 @@ def load_config(kind: type[C], path: Path | None = None, settings: Iterable[str]
                 f"{path} is not TOML: {error or 'nested too deeply'}",
                 hint="write lines such as seed = 3, or below a line [batches] negatives = 20",
             ) from error
-        config = with_values(config, content)
-    config = with_values(config, assignments(settings))
-    return with_values(config, {name: value for name, value in values.items() if value is not None})
+    told = {name: value for name, value in values.items() if value is not None}
+    layers = (content, assignments(settings), told)
+    return {name: value for layer in layers for name, value in by_full_name(kind(), layer).items()}
 
 
 def to_toml(config: Any, heading: str = "") -> str:

@@ -5,13 +5,15 @@ import torch
 
 from seminar_core.data.opening import open_dataset
 from seminar_core.errors import ConfigError, ShapeError, StaleError, UnknownNameError, UnknownRunError
+from seminar_core.sums import problems
 from seminar_core.training.assembly import gather_material, training_batches
 from seminar_core.training.finetune import finetune
 from seminar_core.training.pretrain import pretrain
 from seminar_core.training.recipe import FinetuneConfig, PretrainConfig
 from seminar_core.training.run_files import read_card
 from seminar_core.training.runs import load_run
-from seminar_core.training.settings import with_values
+from seminar_core.training.session import Orders
+from seminar_core.training.settings import by_full_name, with_values
 from tests.training.tiny_training import RANKER, SMALL, tiny_workspace
 
 
@@ -23,6 +25,8 @@ def config(**changes):
 def workspace(tmp_path_factory):
     made = tiny_workspace(tmp_path_factory.mktemp("finetuned"))
     pretrain(made, "tiny", "psu", config=with_values(PretrainConfig(), {**SMALL, "steps": 8, "evaluate_every": 4}))
+    by_time = {**SMALL, "steps": 1, "split": "time"}
+    pretrain(made, "tiny", "by-time", config=with_values(PretrainConfig(), by_time))
     return made
 
 
@@ -72,9 +76,66 @@ def test_values_learn_at_a_rate_of_their_own(workspace):
     assert not torch.equal(before["score.query"], after["score.query"])
 
 
-def test_the_psu_decides_the_widths_that_its_tensors_have(workspace):
-    finetune(workspace, "tiny", "widths", model="seminar", parent="psu", config=config(width=32, heads=4))
-    assert load_run(workspace, "widths", device="cpu").config.model.width == 16
+def test_a_restored_run_has_what_its_psu_decides_where_nothing_else_was_asked_for(workspace):
+    given = {name: value for name, value in RANKER.items() if name != "width"}
+    chosen = with_values(FinetuneConfig(), {**given, "steps": 1})
+    finetune(workspace, "tiny", "widths", model="seminar", parent="psu", config=chosen)
+    assert chosen.model.width == 64 and load_run(workspace, "widths", device="cpu").config.model.width == 16
+    finetune(workspace, "tiny", "times", model="seminar", parent="by-time", config=config(steps=1))
+    assert load_run(workspace, "times", device="cpu").material.split.kind == "time"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "theirs", "parent"),
+    [
+        ("width", 32, "16", "psu"), ("heads", 4, "2", "psu"), ("text", "hashing-256", "tfidf-svd-256", "psu"),
+        ("split", "time", "position", "psu"), ("split", "position", "time", "by-time"),
+    ],
+)  # fmt: skip
+def test_what_the_psu_decides_otherwise_is_refused_when_it_is_asked_for(workspace, name, value, theirs, parent):
+    """By another split most test targets would lie in what the PSU was trained on."""
+    (dotted,) = by_full_name(FinetuneConfig(), {name: value})
+    orders = Orders(given=frozenset([dotted]))
+    with pytest.raises(
+        ConfigError, match=f"{name} = {value} was asked .* '{parent}' was pretrained with {theirs}"
+    ) as e:
+        finetune(workspace, "tiny", "no", model="seminar", parent=parent, config=config(**{name: value}), orders=orders)
+    assert e.value.hint == f"leave {name} out, or pretrain with {name} = {value}"
+    assert not workspace.run_dir("no").exists()
+
+
+def test_a_run_goes_on_with_another_budget_and_batch_size(workspace):
+    finetune(workspace, "tiny", "longer", model="din", config=config())
+    changed = config(steps=9, batch_size=3)
+    answer = finetune(workspace, "tiny", "longer", model="din", config=changed, orders=Orders(resume=True))
+    assert answer["steps"] == 9
+    assert load_run(workspace, "longer", device="cpu").config == changed
+    assert not problems(workspace.run_dir("longer"), full=True)
+
+
+@pytest.mark.parametrize(("name", "value", "was"), [("seed", 3, 0), ("negatives", 5, 6), ("validation_people", 9, 20)])
+def test_a_run_does_not_go_on_with_other_settings(workspace, name, value, was):
+    if not workspace.run_dir("steady").exists():
+        finetune(workspace, "tiny", "steady", model="din", config=config())
+    with pytest.raises(ConfigError, match=f"'steady' was started with {name} = {was}, .* go on with {value}") as caught:
+        finetune(
+            workspace,
+            "tiny",
+            "steady",
+            model="din",
+            config=config(**{name: value, "steps": 9}),
+            orders=Orders(resume=True),
+        )
+    assert caught.value.hint == f"leave {name} out, or start the run anew with --overwrite"
+    assert load_run(workspace, "steady", device="cpu").config == config()
+
+
+def test_a_default_that_was_asked_for_counts_as_asked_for(workspace):
+    finetune(workspace, "tiny", "seeded", model="din", config=config(seed=4))
+    asked, silent = (Orders(resume=True, given=frozenset(names)) for names in (["seed"], []))
+    with pytest.raises(ConfigError, match="started with seed = 4, it cannot go on with 0"):
+        finetune(workspace, "tiny", "seeded", model="din", config=config(), orders=asked)
+    assert finetune(workspace, "tiny", "seeded", model="din", config=config(), orders=silent)["steps"] == 6
 
 
 def test_every_model_sees_the_same_batches(workspace):

@@ -11,6 +11,7 @@ from seminar_core.training.settings import (
     describe,
     differences,
     from_dict,
+    given_settings,
     leaves,
     load_config,
     to_dict,
@@ -97,6 +98,8 @@ def test_later_sources_win_and_none_means_not_given(tmp_path):
     path.write_text("seed = 3\nnegatives = 5\n[model]\nwidth = 16\n")
     config = load_config(FinetuneConfig, path, ["negatives=7"], seed=9, device=None)
     assert (config.seed, config.batches.negatives, config.model.width, config.device) == (9, 7, 16, "auto")
+    given = given_settings(FinetuneConfig, path, ["negatives=7"], seed=9, device=None)
+    assert given == {"seed": 9, "batches.negatives": "7", "model.width": 16}
 
 
 def test_a_missing_or_broken_file_is_named(tmp_path):
