@@ -31,9 +31,17 @@ def first_run_goes_on(dataset_name: str) -> None:
     """While the first run of the data set is under way, show it and start its next step, at whichever station."""
     if st.session_state.get(ENDED) == dataset_name:
         return
-    if dataset_name not in loaders.dataset_names() or not due(dataset_name).live:
-        st.session_state[ENDED] = dataset_name
+    if dataset_name not in loaders.dataset_names():
         return
+    with widgets.explained("first_run_next"):  # a next step that is refused says why, and the station is drawn
+        if due(dataset_name).live:
+            watch_first_run(dataset_name)
+        else:
+            st.session_state[ENDED] = dataset_name
+
+
+def watch_first_run(dataset_name: str) -> None:
+    """Show the first run, redrawn by itself, and start its steps until it has ended."""
 
     @st.fragment(run_every=1.0)
     def watch() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from ..errors import ExistsError
@@ -21,6 +22,8 @@ from .state import LIVE
 STEPS = ("pretrain", "finetune", "codebooks")
 LIMITS = {"pretrain": ("steps=250", "seconds=60"), "finetune": ("steps=150", "seconds=60")}
 ROWS = 5_000  # that the codebooks are trained on
+LONGEST = 71
+"""Letters of a data set's name beyond which the runs' names are cut, so that they stay names."""
 SAYS = {
     "pretrain": "Pretraining the search unit: neighbours, relevance, alignment",
     "finetune": "Finetuning the ranker on it",
@@ -61,7 +64,10 @@ class FirstRun:
 
 def names(dataset: str) -> tuple[str, str]:
     """Names of the pretrained and the finetuned run that this makes for `dataset`."""
-    return checked_name(f"{dataset}-first-psu", "run"), checked_name(f"{dataset}-first", "run")
+    stem = (
+        dataset if len(dataset) <= LONGEST else f"{dataset[: LONGEST - 9]}-{sha256(dataset.encode()).hexdigest()[:8]}"
+    )
+    return checked_name(f"{stem}-first-psu", "run"), checked_name(f"{stem}-first", "run")
 
 
 def words(dataset: str, step: str, budget: tuple[str, ...] | None = None) -> list[str]:

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from app import background
-from seminar_core.errors import ExistsError
+from seminar_core.errors import ExistsError, ResourceError
 from seminar_core.files import write_json
 from seminar_core.jobs import control as jobs
 from seminar_core.jobs import first_run
@@ -128,6 +128,28 @@ def test_every_station_shows_a_first_run_that_is_under_way(begun, open_app, stat
     said = at.get("progress")[0].proto.text
     assert "step 2 of 3" in said and "30%" in said and "about 7 s left" in said
     assert "loss 0" in said
+
+
+def test_a_next_step_that_is_refused_says_why_and_the_station_is_drawn(begun, open_app, monkeypatch):
+    workspace, _ = begun([PRETRAINED], [{"run": PSU}])
+
+    def refused(*_):
+        raise ResourceError("50 jobs are waiting or running, at most 50 may be", hint="wait for one")
+
+    monkeypatch.setattr(jobs, "start", refused)
+    at = open_app(workspace, "data", dataset="tiny")
+    assert not at.exception and "50 jobs are waiting" in words_of(at) and at.header[0].value == "Data"
+
+
+def test_a_data_set_with_the_longest_name_has_a_first_run_of_its_own(begun, open_app):
+    workspace, started = begun([], [])
+    longest = "d" * 81
+    shutil.copytree(workspace.dataset_dir("tiny"), workspace.dataset_dir(longest))
+    at = open_app(workspace, "data", dataset=longest)
+    assert not at.exception
+    at.button(key="first_run_start").click().run()
+    assert not at.exception and started[0][:3] == ["pretrain", "--dataset", longest]
+    assert len(first_run.names(longest)[0]) == 81 and first_run.names(longest) != first_run.names(longest[:-1])
 
 
 def test_cancel_is_understood_also_when_the_click_comes_with_a_whole_run(begun, open_app, monkeypatch):
