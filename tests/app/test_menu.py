@@ -46,6 +46,8 @@ def test_the_command_line_can_be_pasted_into_a_shell():
 def test_a_training_is_repeated_with_another_seed_as_a_run_of_its_own():
     words = ["pretrain", "--run", "r-seed0", "--seed", "0", "--overwrite"]
     assert with_seed(words, 2) == ["pretrain", "--run", "r-seed2", "--seed", "2"]
+    words = ["finetune", "--run=a", "--seed=7", "--set", "lr=1", "--run=r", "--resume", "--dataset=d"]
+    assert with_seed(words, 1) == ["finetune", "--set", "lr=1", "--dataset=d", "--run", "r-seed1", "--seed", "1"]
     assert with_seed(["pretrain", "--run", "r"], 1) == ["pretrain", "--run", "r-seed1", "--seed", "1"]
 
 

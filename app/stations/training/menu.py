@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from seminar_core.errors import ConfigError, UnknownNameError
+from seminar_core.jobs.state import JobSpec
 from seminar_core.training.recipe import FinetuneConfig, PretrainConfig
 from seminar_core.training.settings import differences, leaves, load_config, to_dict, to_toml
 
@@ -165,13 +166,14 @@ def command_line(
 
 def with_seed(words: list[str], seed: int) -> list[str]:
     """The same training with another seed, as a run of its own: `<run>-seed<N>`."""
-    changed = [word for word in words if word != "--overwrite"]
-    at = changed.index("--run") + 1
-    changed[at] = f"{re.sub(r'-seed[0-9]+$', '', changed[at])}-seed{seed}"
-    if "--seed" in changed:
-        changed[changed.index("--seed") + 1] = str(seed)
-        return changed
-    return [*changed, "--seed", str(seed)]
+    run = re.sub(r"-seed[0-9]+$", "", JobSpec(tuple(words), "").option("run") or words[0])
+    replaced = ("--run", "--seed", "--overwrite", "--resume")
+    kept = [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if word.partition("=")[0] not in replaced and before not in replaced[:2]
+    ]
+    return [*kept, "--run", f"{run}-seed{seed}", "--seed", str(seed)]
 
 
 def explanations(kind: type) -> dict[str, str]:
