@@ -179,6 +179,20 @@ def test_a_failed_job_shows_its_reason_and_next_step(served: Workspace):
     assert test.button(key="resume_smaller").label == "Resume with 8 lives a step"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [["reproduce", "--dataset", "sample", "--out", "docs/results"], ["import", "table", "there", "--name", "a"]],
+)
+def test_a_job_of_no_run_shows_its_log_and_no_curves(served: Workspace, line: list[str]):
+    make_run(served, "a")
+    jobs.start(served, line)
+    wait_for(lambda: jobs.rows(served)[0]["state"] in ("done", "failed"))
+    test = page()
+    assert not test.exception
+    assert any("jobs start" in code.value for code in test.code) and len(test.dataframe) == 1
+    assert not any("Validation MRR" in caption.value for caption in test.caption)
+
+
 def test_a_lost_job_is_not_shown_as_running(served: Workspace):
     job = jobs.start(served, words(steps=400, pause=0.05))["job"]
     wait_for(lambda: jobs.show(served, job)["state"] == "running")

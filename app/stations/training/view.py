@@ -17,7 +17,7 @@ from app.stations.training import compare as training_compare
 from app.stations.training import figures, menu
 from app.stations.training import start as training_start
 from seminar_core.jobs import control as jobs
-from seminar_core.jobs.state import LIVE
+from seminar_core.jobs.state import LIVE, OF_A_RUN
 from seminar_core.training.curves import HARDWARE, Curves, alerts, thinned
 
 PARTS = {"watch": "Watch", "start": "Start a training", "compare": "Compare runs"}
@@ -127,7 +127,7 @@ def detail(row: dict[str, Any]) -> None:
         st.error(f"{widgets.plain(row['error']['message'])}\n\n**Next:** {widgets.plain(row['error']['hint'])}")
     actions(row)
     numbers(row)
-    curves = followed(row["run"])
+    curves = followed(row)
     if curves is not None:
         for alert in alerts(curves, None if row["state"] == "failed" else row["error"]):
             st.warning(f"{widgets.plain(alert.says)}. **Try:** {widgets.plain(alert.change)}")
@@ -219,11 +219,11 @@ def ways_on(row: dict[str, Any]) -> None:
         st.rerun(scope="app")
 
 
-def followed(run: str | None) -> Curves | None:
-    """The curves of a run, read on from where this session last read; None where there are none."""
-    if not run:
+def followed(row: dict[str, Any]) -> Curves | None:
+    """The curves of a job's run, read on from where this session last read; None where there are none."""
+    if row["command"] not in OF_A_RUN or not row["run"]:
         return None
-    path = loaders.workspace().run_dir(run) / "metrics.jsonl"
+    path = loaders.workspace().run_dir(row["run"]) / "metrics.jsonl"
     known: dict[str, Curves] = st.session_state.setdefault("training_curves", {})
     curves = known.setdefault(str(path), Curves(path))
     curves.update()
