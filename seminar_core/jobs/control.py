@@ -236,12 +236,13 @@ def row(job_dir: Path) -> dict[str, Any]:
             else "resume the job or start it again: it begins anew",
         }
     age = heartbeat_age_s(job_dir)
+    last_seen_s = None if age is None or state in LIVE else time.time() - age
     return {
         "job": job_dir.name, **facts, "state": state, "step": status.step, "steps": status.steps,
         "eta_s": round(status.eta_s, 1) if status.eta_s is not None and state == "running" else None,
         "device": status.device, "pid": status.pid, "heartbeat_age_s": None if age is None else round(age, 2),
         "attempt": status.attempt, "error": error, "message": status.message, "started_s": status.started_s,
-        "ended_s": status.ended_s, "memory_mb": status.memory_mb, "device_memory_mb": status.device_memory_mb,
+        "ended_s": status.ended_s or last_seen_s, "memory_mb": status.memory_mb, "device_memory_mb": status.device_memory_mb,
         "cpu_percent": status.cpu_percent,
     }  # fmt: skip
 

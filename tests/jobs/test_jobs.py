@@ -368,4 +368,7 @@ def test_a_lost_job_says_what_a_resumed_one_does(workspace: Workspace, command: 
         job_dir, JobStatus(state="running", pid=2**22 + 1, pid_identity="another boot+1", host=socket.gethostname())
     )
     row = jobs.show(workspace, job_dir.name)
-    assert row["state"] == "lost" and told in row["error"]["hint"]
+    assert row["state"] == "lost" and told in row["error"]["hint"] and row["ended_s"] is None
+    (job_dir / "heartbeat").touch()
+    os.utime(job_dir / "heartbeat", (1000.0, 1000.0))
+    assert jobs.show(workspace, job_dir.name)["ended_s"] == pytest.approx(1000.0, abs=0.1)  # when it last lived
