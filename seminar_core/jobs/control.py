@@ -242,8 +242,8 @@ def row(job_dir: Path) -> dict[str, Any]:
         "eta_s": round(status.eta_s, 1) if status.eta_s is not None and state == "running" else None,
         "device": status.device, "pid": status.pid, "heartbeat_age_s": None if age is None else round(age, 2),
         "attempt": status.attempt, "error": error, "message": status.message, "started_s": status.started_s,
-        "ended_s": status.ended_s or last_seen_s, "memory_mb": status.memory_mb, "device_memory_mb": status.device_memory_mb,
-        "cpu_percent": status.cpu_percent,
+        "ended_s": status.ended_s or last_seen_s, "memory_mb": status.memory_mb,
+        "device_memory_mb": status.device_memory_mb, "cpu_percent": status.cpu_percent,
     }  # fmt: skip
 
 

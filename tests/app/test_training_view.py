@@ -151,15 +151,25 @@ def test_a_running_job_shows_percent_and_can_be_cancelled_and_resumed(served: Wo
     job = jobs.start(served, words(steps=400, pause=0.05))["job"]
     wait_for(lambda: jobs.show(served, job)["step"] >= 2)
     test = page(job=job)
-    assert not test.exception and "cancel" in buttons(test) and "resume" not in buttons(test)
+    assert not test.exception and f"cancel_{job}" in buttons(test) and f"resume_{job}" not in buttons(test)
     assert "running" in test.subheader[0].value
-    test.button(key="cancel").click().run()
+    test.button(key=f"cancel_{job}").click().run()
     wait_for(lambda: jobs.show(served, job)["state"] == "stopped")
     test.run()
-    assert "resume" in buttons(test) and "cancel" not in buttons(test)
-    test.button(key="resume").click().run()
+    assert f"resume_{job}" in buttons(test) and f"cancel_{job}" not in buttons(test)
+    test.button(key=f"resume_{job}").click().run()
     wait_for(lambda: jobs.show(served, job)["attempt"] == 2)
     assert any(metric.label.endswith("(attempt 2)") for metric in page(job=job).metric)
+
+
+def test_a_click_is_never_taken_for_another_job(served: Workspace):
+    mine = jobs.start(served, words("mine", steps=400, pause=0.05))["job"]
+    test = page()  # of the newest, whichever it is
+    assert "mine" in test.subheader[0].value
+    other = jobs.start(served, words("other", steps=400, pause=0.05))["job"]
+    test.button(key=f"cancel_{mine}").click().run()
+    assert "other" in test.subheader[0].value
+    assert {row["job"]: row["state"] in ("queued", "running") for row in jobs.rows(served)}[other]
 
 
 def test_a_refreshed_page_sees_the_job_go_on(served: Workspace):
@@ -176,7 +186,7 @@ def test_a_failed_job_shows_its_reason_and_next_step(served: Workspace):
     wait_for(lambda: jobs.show(served, job)["state"] == "failed")
     test = page(job=job)
     assert any("no room for the batch" in e.value and "half the batch" in e.value for e in test.error)
-    assert test.button(key="resume_smaller").label == "Resume with 8 lives a step"
+    assert test.button(key=f"smaller_{job}").label == "Resume with 8 lives a step"
 
 
 @pytest.mark.parametrize(
@@ -202,15 +212,15 @@ def test_a_lost_job_is_not_shown_as_running(served: Workspace):
     os.kill(jobs.show(served, job)["pid"], signal.SIGKILL)
     wait_for(lambda: jobs.show(served, job)["state"] == "lost")
     test = page(job=job)
-    assert "lost" in test.subheader[0].value and "resume" in buttons(test)
+    assert "lost" in test.subheader[0].value and f"resume_{job}" in buttons(test)
 
 
 def test_a_finished_training_leads_to_its_map_and_can_be_repeated(served: Workspace):
     job = jobs.start(served, words(steps=1))["job"]
     wait_for(lambda: jobs.show(served, job)["state"] == "done")
     test = page(job=job)
-    assert {"open_map", "seeds", "forget_yes"} <= buttons(test)
-    test.button(key="seeds").click().run()
+    assert {"open_map", f"seeds_{job}", f"forget_yes_{job}"} <= buttons(test)
+    test.button(key=f"seeds_{job}").click().run()
     assert {row["run"] for row in jobs.rows(served)} == {"r", "r-seed1", "r-seed2", "r-seed3"}
     wait_for(lambda: all(row["state"] == "done" for row in jobs.rows(served)))
 
@@ -227,7 +237,7 @@ def test_best_and_last_are_told_apart(served: Workspace):
 def test_a_job_is_forgotten_and_its_run_stays(served: Workspace):
     job = jobs.start(served, words(steps=1))["job"]
     wait_for(lambda: jobs.show(served, job)["state"] == "done")
-    page(job=job).button(key="forget_yes").click().run()
+    page(job=job).button(key=f"forget_yes_{job}").click().run()
     assert jobs.rows(served) == [] and served.run_dir("r").is_dir()
 
 

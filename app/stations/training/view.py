@@ -17,7 +17,7 @@ from app.stations.training import compare as training_compare
 from app.stations.training import figures, menu
 from app.stations.training import start as training_start
 from seminar_core.jobs import control as jobs
-from seminar_core.jobs.state import LIVE, OF_A_RUN
+from seminar_core.jobs.state import LIVE, OF_A_RUN, TRAININGS
 from seminar_core.training.curves import HARDWARE, Curves, alerts, thinned
 
 PARTS = {"watch": "Watch", "start": "Start a training", "compare": "Compare runs"}
@@ -68,7 +68,10 @@ def watch() -> None:
     def panel() -> None:
         with widgets.explained("job_panel"):
             now = jobs.rows(loaders.workspace())
-            detail(next((row for row in now if row["job"] == chosen), now[-1]))
+            shown = next((row for row in now if row["job"] == chosen), None)
+            if shown is None:  # forgotten elsewhere: the whole page chooses another
+                st.rerun(scope="app")
+            detail(shown)
             st.dataframe(
                 table(now), hide_index=True, height=min(320, 40 + 35 * len(now)), key="jobs_table",
                 column_config={"what it says": st.column_config.TextColumn(width="large")},
@@ -161,38 +164,49 @@ def numbers(row: dict[str, Any]) -> None:
 
 
 def actions(row: dict[str, Any]) -> None:
-    """What can be done in the job's present state."""
-    workspace = loaders.workspace()
+    """What can be done in the job's present state; a button is one job's, so that no click is taken for another's."""
+    workspace, job = loaders.workspace(), row["job"]
     with st.container(horizontal=True):
-        if row["state"] in ("queued", "running") and st.button("Cancel", icon=":material/stop_circle:", key="cancel"):
-            jobs.cancel(workspace, row["job"], wait=False)
+        if row["state"] in ("queued", "running") and st.button(
+            "Cancel", icon=":material/stop_circle:", key=f"cancel_{job}"
+        ):
+            jobs.cancel(workspace, job, wait=False)
             st.rerun(scope="app")
         if row["state"] in ("stopped", "failed", "lost") and st.button(
-            "Resume", icon=":material/play_circle:", key="resume", help="Continues from the last checkpoint"
-        ):
-            jobs.resume(workspace, row["job"])
+            "Resume", icon=":material/play_circle:", key=f"resume_{job}",
+            help="A training continues from its last checkpoint, an encoding with the shards that are missing",
+        ):  # fmt: skip
+            jobs.resume(workspace, job)
             st.rerun(scope="app")
         if row["smaller_batch"] and st.button(
-            f"Resume with {row['smaller_batch']} lives a step", icon=":material/compress:", key="resume_smaller",
+            f"Resume with {row['smaller_batch']} lives a step", icon=":material/compress:", key=f"smaller_{job}",
             help="Half the batch, from the last checkpoint; negatives, targets of a life and length stay",
         ):  # fmt: skip
-            jobs.resume(workspace, row["job"], smaller_batch=True)
+            jobs.resume(workspace, job, smaller_batch=True)
             st.rerun(scope="app")
-        if row["state"] == "done" and row["command"] in ("pretrain", "finetune"):
+        if row["state"] == "done" and row["command"] in TRAININGS:
             ways_on(row)
-        if row["command"] in ("pretrain", "finetune") and st.button(
-            "Repeat with three seeds", icon=":material/repeat:", key="seeds", help="Starts three runs of their own"
+        if row["command"] in TRAININGS and st.button(
+            "Repeat with three seeds",
+            icon=":material/repeat:",
+            key=f"seeds_{job}",
+            help="Starts three runs of their own",
         ):
             for seed in range(1, 4):
                 limits.start_job(workspace, menu.with_seed(row["words"], seed), **launched_with(row))
             st.rerun(scope="app")
         if row["state"] not in LIVE:
-            with st.popover("Forget this job", icon=":material/delete:", key="forget"):
-                st.write(f"Deletes the job's folder and log. The run {widgets.plain(row['run'] or '')} stays.")
-                if st.button("Yes, forget it", key="forget_yes"):
-                    jobs.delete(workspace, row["job"])
-                    state.put(job="")
-                    st.rerun(scope="app")
+            forget(job)
+
+
+def forget(job: str) -> None:
+    """The question before a job's folder is deleted."""
+    with st.popover("Forget this job", icon=":material/delete:", key=f"forget_{job}"):
+        st.write("Deletes the job's folder and log. What it made stays.")
+        if st.button("Yes, forget it", key=f"forget_yes_{job}"):
+            jobs.delete(loaders.workspace(), job)
+            state.put(job="")
+            st.rerun(scope="app")
 
 
 def launched_with(row: dict[str, Any]) -> dict[str, Any]:
