@@ -77,6 +77,11 @@ def _counters(documents: int) -> list[TfidfVectorizer]:
     ]
 
 
+def _nothing(texts: list[str]) -> np.ndarray:
+    """(n, 1) zeros: vectors of texts that have nothing to be compared by, which count as absent."""
+    return np.zeros((len(texts), 1), np.float32)
+
+
 class TfidfSvd:
     """TF-IDF of words and characters, reduced by a truncated SVD fitted on the data set's own texts.
 
@@ -94,7 +99,7 @@ class TfidfSvd:
     def _vectors(self, texts: list[str], progress: Progress) -> np.ndarray:
         """(n, W) float32 rows of length one; zero for a text without a single known n-gram."""
         if not any(any(c.isalnum() for c in text) for text in texts):
-            return np.zeros((len(texts), 1), np.float32)
+            return _nothing(texts)
         apply = self._fit(texts, progress)
         progress(2, 3, "encoding texts")
         vectors = apply(texts)
@@ -108,10 +113,18 @@ class TfidfSvd:
 
         rng = np.random.default_rng(TEXT_SEED)
         chosen = rng.permutation(len(texts))[:FITTED_DOCUMENTS]
-        counters = _counters(len(chosen))
         fitted = [texts[i] for i in np.sort(chosen)]
         progress(0, 3, "counting words")
-        counts = sparse.hstack([counter.fit_transform(fitted) for counter in counters], format="csr")
+        counters, counted = [], []
+        for counter in _counters(len(chosen)):
+            try:
+                counted.append(counter.fit_transform(fitted))
+            except ValueError:  # no n-gram of it is in two texts, so it has nothing to compare them by
+                continue
+            counters.append(counter)
+        if not counters:
+            return _nothing
+        counts = sparse.hstack(counted, format="csr")
         progress(1, 3, "reducing to latent dimensions")
         width = max(1, min(self.width, *counts.shape))
         _, _, basis = randomized_svd(counts, width, n_iter=POWER_ITERATIONS, random_state=TEXT_SEED)
@@ -132,7 +145,7 @@ class TfidfSvd:
         """
         texts = [*item_texts(dataset)[1], *query_texts(dataset)[1]]
         if not any(any(c.isalnum() for c in text) for text in texts):
-            return lambda some: np.zeros((len(some), 1), np.float32)
+            return _nothing
         return self._fit(texts, progress)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sparse
 
-from seminar_core.encoders.text import Hashing, TfidfSvd, _counters
+from seminar_core.encoders.text import RARE_FROM, Hashing, TfidfSvd, _counters
 from seminar_core.progress import silent
 
 ENCODERS = pytest.mark.parametrize("encoder", [TfidfSvd(), Hashing()], ids=["tfidf-svd", "hashing"])
@@ -79,3 +79,19 @@ def test_long_catalogues_are_fitted_on_a_part_and_encoded_whole(planted, monkeyp
     encoded = TfidfSvd().encode(planted, silent)
     assert encoded.width <= 100
     assert encoded.items_present.sum() == sum(title is not None for title in planted.titles)
+
+
+def test_a_catalogue_in_which_no_word_occurs_twice_is_compared_by_its_characters(make_dataset):
+    names = [(f"i{n}", f"SKU{n:06}", None, None) for n in range(RARE_FROM)]
+    encoded = TfidfSvd().encode(make_dataset(names, [None]), silent)
+    assert encoded.items_present[1:].all()
+    likeness = encoded.items[1:] @ encoded.items[1:].T
+    assert likeness[123, 124] > likeness[123, 456]
+
+
+def test_texts_that_share_nothing_at_all_are_absent(make_dataset):
+    names = [(f"i{n}", "".join(map(chr, range(0x4E00 + 4 * n, 0x4E04 + 4 * n))), None, None) for n in range(RARE_FROM)]
+    dataset = make_dataset(names, [None])
+    encoded = TfidfSvd().encode(dataset, silent)
+    assert not encoded.items_present.any() and encoded.width == 1
+    assert not TfidfSvd().unseen(dataset, silent)(["anything"]).any()
