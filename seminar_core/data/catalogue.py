@@ -18,14 +18,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import InvalidDataError, MissingColumnError, UnsafePathError
-from .event_source import WHITE, id_sql
+from .event_source import id_sql
 from .hints import EVENT_COLUMNS, ITEM_COLUMNS, Hints
 from .limits import CATALOGUE_BYTES, require_room
 from .pictures import write_pictures
 from .scratch import identifier, reading
 from .table_files import open_table, parquet_parts
 from .tables.text import PROBLEM
-from .vocabulary import first_value_rows, natural_order, value_table
+from .vocabulary import WHITE, first_value_rows, natural_order, value_table
 
 TEXTS = ("title", "description")
 SEPARATOR = "|"

@@ -26,6 +26,7 @@ from ..files import read_json
 from ..sums import require_whole
 from .sequence_store import SequenceStore
 from .versions import FORMAT_VERSION, Lease
+from .vocabulary import WHITE
 
 if TYPE_CHECKING:
     from .synthetic.truth import Truth
@@ -180,7 +181,7 @@ class Dataset:
 
     def query_row(self, text: str) -> int:
         """Row of a query text, 0 when nobody asked it."""
-        return self._query_rows.get(text.strip(" \t\r\n"), 0)
+        return self._query_rows.get(text.strip(WHITE), 0)
 
     def picture(self, item_row: int) -> bytes | None:
         """The item's picture as WEBP, None when it has none."""

@@ -14,12 +14,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from ..errors import EmptyDataError, InvalidDataError, MissingColumnError, MissingFileError
 from .hints import EVENT_COLUMNS, UNITS, Hints
 from .scratch import identifier, literal, reading
 from .table_files import Table, open_table
 from .tables.text import PROBLEM, ROW
+from .vocabulary import WHITE
 
 LATEST_TIME_S = 4_102_444_800  # 2100-01-01: later is almost always milliseconds
 REQUIRED, OPTIONAL = EVENT_COLUMNS[:3], EVENT_COLUMNS[3:]
@@ -28,8 +30,6 @@ NUMBERS = (*INTEGERS, *("U" + name for name in INTEGERS), "FLOAT", "DOUBLE", "DE
 TIMES = (*NUMBERS, "VARCHAR", "TIMESTAMP", "DATE")
 LABELS = (*NUMBERS, "VARCHAR", "BOOLEAN")
 TEXTS = (*LABELS, "ENUM", "UUID")
-WHITE = "".join(map(chr, (*range(9, 14), *range(28, 33), 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029)))
-WHITE += "\u202f\u205f\u3000\ufeff"
 BLANKS, ASCII_BLANKS = literal(WHITE), literal(WHITE[:10])
 EXAMPLES = 5
 
@@ -179,14 +179,15 @@ def clean_columns(connection: duckdb.DuckDBPyConnection, table: Table, columns: 
 
 def id_sql(column: str, kind: str) -> str:
     """SQL of an id as both files write it: trimmed, a whole number without its decimals; NULL where it is empty."""
-    text = _text(column, kind)
+    text = text_sql(column, kind)
     if kind.startswith(INTEGERS):
         return text
     whole = f"regexp_full_match({text}, '-?[0-9]+\\.0+')"
     return f"CASE WHEN ends_with({text}, '0') AND {whole} THEN split_part({text}, '.', 1) ELSE {text} END"
 
 
-def _text(column: str, kind: str) -> str:
+def text_sql(column: str, kind: str) -> str:
+    """SQL of a query or an action as an import reads it: trimmed; NULL where it is empty."""
     name = identifier(column)
     if kind in ("DOUBLE", "FLOAT"):
         return f"regexp_replace(nullif(CAST({name} AS VARCHAR), 'nan'), '\\.0$', '')"
@@ -195,6 +196,13 @@ def _text(column: str, kind: str) -> str:
         f"strlen({text}) = length({text})"  # no character beyond ASCII: the short list of blanks is ten times faster
     )
     return f"nullif(CASE WHEN {plain} THEN trim({text}, {ASCII_BLANKS}) ELSE trim({text}, {BLANKS}) END, '')"
+
+
+def as_imported(column: pa.Array, sql: Callable[[str, str], str]) -> list[str | None]:
+    """Values of another file as an import reads them, by `id_sql` or `text_sql`."""
+    with duckdb.connect(config={"threads": 1}) as connection:
+        given = connection.from_arrow(pa.table({"value": column}))
+        return given.project(f"{sql('value', str(given.types[0]))} AS value").to_arrow_table()["value"].to_pylist()
 
 
 def _seconds(column: str, kind: str, hints: Hints) -> str:
@@ -260,8 +268,8 @@ def define_checked(
             WHEN e_time_s < 0 THEN 'negative_time' WHEN e_time_s > {LATEST_TIME_S} THEN 'time_after_2100'
             WHEN {bad_label} THEN 'bad_label' END AS e_reason
         FROM (SELECT {kept}, {value("person", id_sql)} AS e_person, {value("item", id_sql)} AS e_item,
-            {_seconds("time", header["time"], hints)} AS e_time_s, {value("query", _text)} AS e_query,
-            {value("action", _text)} AS e_action,
+            {_seconds("time", header["time"], hints)} AS e_time_s, {value("query", text_sql)} AS e_query,
+            {value("action", text_sql)} AS e_action,
             {label} AS e_label FROM ({rows_sql}))"""
     )
 

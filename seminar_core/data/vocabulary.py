@@ -20,6 +20,9 @@ from ..contracts import PAD
 
 QUERY_BUCKETS = 2**15
 QUERY_TOKENS = 6
+WHITE = "".join(map(chr, (*range(9, 14), *range(28, 33), 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029)))
+WHITE += "\u202f\u205f\u3000\ufeff"
+"""Blanks, which belong to no id and no text: cut off at both ends wherever one is read."""
 WORD = re.compile(r"\w+")
 DIGITS = re.compile(r"(\d+)")
 

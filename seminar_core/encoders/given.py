@@ -1,6 +1,7 @@
 """The user's own vectors: a Parquet file with a column `item` (or `query`) and a column `vector`.
 
-Encoders. Rows are numbered from 1 as in the data report. Ids that the data set does not know are counted and named,
+Encoders. Rows are numbered from 1 as in the data report, ids and queries are read as an import reads them (a whole
+number without decimals, no blanks at the ends). Ids that the data set does not know are counted and named,
 not used; items without a row are absent. The folder name of such vectors is the hash of the file, so a changed file is
 a new encoder.
 """
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..data.dataset import Dataset
+from ..data.event_source import as_imported, id_sql, text_sql
 from ..data.scratch import reading
 from ..errors import (
     CorruptFileError,
@@ -113,14 +115,15 @@ class _Reading:
     def add(self, batch: pa.RecordBatch) -> None:
         """Take in one batch of file rows."""
         vectors = self._vectors(batch.column("vector"))
-        items = batch.column("item").to_pylist()
-        queries = batch.column("query").to_pylist() if "query" in batch.schema.names else [None] * len(items)
+        items = as_imported(batch.column("item"), id_sql)
+        named = "query" in batch.schema.names
+        queries = as_imported(batch.column("query"), text_sql) if named else [None] * len(items)
         for place, (item, query) in enumerate(zip(items, queries, strict=True)):
             number = self.rows + place + 1
             if item is not None:
-                self._put("item", self.item_row.get(str(item), 0), str(item), number, vectors[place])
+                self._put("item", self.item_row.get(item, 0), item, number, vectors[place])
             elif query is not None:
-                self._put("query", self.dataset.query_row(str(query)), str(query), number, vectors[place])
+                self._put("query", self.dataset.query_row(query), query, number, vectors[place])
             else:
                 raise InvalidDataError(
                     f"{self.path}, row {number}: neither item nor query is set", hint="give each vector its item"

@@ -47,6 +47,18 @@ def test_items_and_queries_land_at_their_rows(dataset, write):
     assert read(path, dataset, with_queries=False).queries is None
 
 
+@pytest.mark.parametrize(
+    "items", [pa.array([7.0, None, 12.0]), pa.array(["7.0", None, " 12\u00a0"]), pa.array([7, None, 12], pa.int16())]
+)
+def test_ids_and_queries_are_read_as_an_import_reads_them(make_dataset, write, items):
+    dataset = make_dataset([("7", "rug", None, None), ("12", "bike", None, None)], ["wool rug"])
+    path = write(item=items, query=[None, "\u00a0wool rug\u3000", None], vector=[[1.0], [2.0], [3.0]])
+    encoded = read(path, dataset)
+    assert encoded.items.tolist() == [[0], [1], [3]] and encoded.queries.tolist() == [[0], [2]]
+    assert encoded.notes["unknown"] == 0
+    assert dataset.query_row("\u00a0wool rug\u3000") == 1
+
+
 def test_without_query_rows_queries_are_absent(dataset, write):
     encoded = read(write(item=["a"], vector=[[1, 2, 3]]), dataset)
     assert encoded.queries.shape == (2, 3) and not encoded.queries_present.any()
