@@ -1,16 +1,18 @@
 """Encoders by name: what `--text` and `--image` accept.
 
 Encoders. A name is either plain or `kind:where`. The folder name of its vectors is the name where that is safe as one,
-else the kind and a fingerprint of what it points at.
+else the kind and a fingerprint of what it points at. What a place holds changes, so a run keeps both, as
+`kind:where [folder]`: those vectors, whatever lies at the place now.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import UnknownNameError
+from ..errors import StaleError, UnknownNameError
 from ..files import sha256_of
 from .encoded import Encoder
 from .given import Given
@@ -36,6 +38,11 @@ class Named:
     folder: str
     make: Callable[[], Encoder]
 
+    @property
+    def fixed(self) -> str:
+        """The name under which a run keeps it: these vectors and no others."""
+        return self.name if self.folder == self.name else f"{self.name} [{self.folder}]"
+
 
 PLAIN: dict[str, dict[str, Callable[[], Encoder]]] = {
     "text": {DEFAULT_TEXT: TfidfSvd, "hashing-256": Hashing, MiniLM.NAME: MiniLM, WordLlama.NAME: WordLlama},
@@ -52,6 +59,9 @@ WITH_PLACE: dict[str, dict[str, Callable[[str], Encoder]]] = {
         "clip": lambda where: Clip(where, "image"),
     },
 }
+
+
+FIXED = re.compile(r"(.+:.+) \[([a-z-]+-[0-9a-f]+)\]")
 
 
 def known_encoders(modality: str) -> list[str]:
@@ -71,6 +81,9 @@ def find_encoder(modality: str, name: str) -> Named:
     """
     if name in PLAIN[modality]:
         return Named(name, name, PLAIN[modality][name])
+    if fixed := FIXED.fullmatch(name):
+        name, folder = fixed.groups()
+        return Named(name, folder, lambda: _unchanged(modality, name, folder).make())
     kind, _, where = name.partition(":")
     if not where or kind not in WITH_PLACE[modality]:
         raise UnknownNameError(f"{modality} encoder", name, known_encoders(modality))
@@ -79,3 +92,18 @@ def find_encoder(modality: str, name: str) -> Named:
         encoder = make(where)
         return Named(name, f"given-{sha256_of(Path(where))[:12]}", lambda: encoder)
     return Named(name, f"{kind}-{weights_fingerprint(where)}", lambda: make(where))
+
+
+def _unchanged(modality: str, name: str, folder: str) -> Named:
+    """The encoder of a name whose vectors are not in the workspace any more and must be made again.
+
+    Raises:
+        StaleError: what it points at gives others now.
+    """
+    now = find_encoder(modality, name)
+    if now.folder != folder:
+        raise StaleError(
+            f"{name} gives the vectors {now.folder} now; those that are needed, {folder}, are not kept any more",
+            hint="put what was there back, or train again on what is there now",
+        )
+    return now

@@ -86,7 +86,10 @@ class Study:
     def encode_query(self, text: str) -> np.ndarray | None:
         """(W,) vector of a text the data set does not hold; None where the encoder has no way to make one."""
         if self._text_function is None:
-            encoder = find_encoder("text", self.run.config.encoders.text).make()
+            named = find_encoder("text", self.run.config.encoders.text)
+            if named.folder.startswith("given-"):  # a file of vectors encodes nothing, and need not be there any more
+                return None
+            encoder = named.make()
             if not hasattr(encoder, "unseen"):
                 return None
             self._text_function = encoder.unseen(self.dataset, silent)

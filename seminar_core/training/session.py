@@ -16,6 +16,7 @@ from typing import Any
 from ..access import audited
 from ..data.dataset import Dataset
 from ..data.opening import open_dataset
+from ..encoders.registry import find_encoder
 from ..errors import Cancelled, ConfigError, ExistsError, GoneError, NotReadyError, PeerError, SeminarError, StaleError
 from ..evaluation.result import current_commit
 from ..files import write_json
@@ -27,7 +28,7 @@ from ..workspace import Workspace, refuse_bundled
 from .assembly import Material, gather_material, optimisers, uses_bfloat16
 from .launch import Group, launched, one_after_the_other, own_device, together, wait_for_all
 from .loop import Loop, Outcome, StepLosses, Task
-from .recipe import BudgetConfig, FinetuneConfig, PretrainConfig
+from .recipe import BudgetConfig, EncoderConfig, FinetuneConfig, PretrainConfig
 from .run_files import RunCard, existing_run, new_run, read_card, read_status, untrained_note, write_card, write_status
 from .settings import from_dict, leaves, to_dict, with_values
 
@@ -325,14 +326,20 @@ def run_card(
     config: PretrainConfig | FinetuneConfig,
     parent: str | None = None,
 ) -> RunCard:
-    """The card of a new run on `dataset`."""
+    """The card of a new run on `dataset`; it names the vectors of its encoders, not the places they came from alone.
+
+    Raises:
+        UnknownNameError, MissingFileError: there is no such encoder.
+    """
+    fixed = {kind: find_encoder(kind, name).fixed for kind, name in to_dict(config.encoders).items()}
+    config = replace(config, encoders=EncoderConfig(**fixed))
     return RunCard(
         name=name,
         kind=kind,
         model=model,
         dataset=dataset.name,
         dataset_hash=dataset.hash,
-        encodings=to_dict(config.encoders),
+        encodings=fixed,
         config=to_dict(config),
         seed=config.seed,
         parent=parent,

@@ -1,10 +1,17 @@
 """`finetune` on a tiny data set: from scratch, restored, frozen; what it refuses."""
 
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from seminar_core.data.opening import open_dataset
-from seminar_core.errors import ConfigError, ShapeError, StaleError, UnknownNameError, UnknownRunError
+from seminar_core.errors import ConfigError, MissingFileError, ShapeError, StaleError, UnknownNameError, UnknownRunError
+from seminar_core.files import write_json
+from seminar_core.search.study import open_study
 from seminar_core.sums import problems
 from seminar_core.training.assembly import gather_material, training_batches
 from seminar_core.training.finetune import finetune
@@ -183,3 +190,44 @@ def test_a_checkpoint_of_another_width_names_both(workspace):
     other = build_ranker(material, "din", config(width=32, heads=2).model, seed=0)
     with pytest.raises(ShapeError, match=r"16.*32"):
         load_weights(workspace.run_dir("scratch-din") / "checkpoints" / "best", other, material.fingerprint)
+
+
+def test_a_run_keeps_the_vectors_that_it_was_trained_on_whatever_their_file_holds_later(tmp_path):
+    made = tiny_workspace(tmp_path)
+    dataset = open_dataset(made, "tiny")
+    given = tmp_path / "vectors.parquet"
+
+    def write(seed):
+        vectors = np.random.default_rng(seed).normal(size=(dataset.n_items, 8)).astype(np.float32)
+        pq.write_table(pa.table({"item": dataset.item_ids[1:], "vector": vectors.tolist()}), given)
+        return vectors
+
+    def opened(run):
+        return np.array(load_run(made, run, device="cpu").material.encodings.text_items[1:])
+
+    vectors = write(seed=0)
+    settings = with_values(PretrainConfig(), {**SMALL, "steps": 2, "evaluate_every": 2, "text": f"given:{given}"})
+    pretrain(made, "tiny", "psu", config=settings)
+    others = write(seed=1)
+    finetune(made, "tiny", "child", model="seminar", parent="psu", config=config())
+    finetune(made, "tiny", "new", model="seminar", config=config(text=f"given:{given}"))
+    assert np.array_equal(opened("psu"), vectors) and np.array_equal(opened("child"), vectors)
+    assert np.array_equal(opened("new"), others)
+    moved = given.rename(tmp_path / "moved.parquet")
+    assert np.array_equal(opened("new"), others)
+    assert open_study(made, "new").encode_query("a red lamp") is None
+    for folder in (dataset.path / "encodings").glob("text-given-*"):
+        shutil.rmtree(folder)
+    with pytest.raises(MissingFileError, match=r"vectors\.parquet does not exist"):
+        load_run(made, "new")
+    moved.rename(given)
+    assert np.array_equal(opened("new"), others)
+    with pytest.raises(
+        StaleError, match=r"vectors\.parquet gives the vectors given-\w+ now; those that are needed"
+    ) as caught:
+        load_run(made, "child")
+    assert "train again" in caught.value.hint
+    card = read_card(made.run_dir("new"))
+    old = {**card.config, "encoders": {"text": f"given:{given}", "image": "histogram"}}
+    write_json(made.run_dir("new") / "run.json", {**vars(card), "config": old, "encodings": old["encoders"]})
+    assert np.array_equal(opened("new"), others)  # a run of an older version names the file alone
