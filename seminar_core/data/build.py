@@ -85,7 +85,7 @@ def build_dataset(
     if truth is not None:
         copy_truth(truth, version / "truth")
     progress(95, PERCENT, "writing the report")
-    digest = version_hash(version, tallies.digest)
+    digest = version_hash(version, tallies.digest, rows.actions)
     facts = make_report(source, catalogue, full, unknown, written, writer.checks, tallies, rows.people)
     write_json(version / "report.json", facts)
     counts = {

@@ -15,9 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from seminar_core.beside import bundled_runs
 from seminar_core.data.importers.table import import_table
 from seminar_core.data.opening import list_datasets, open_dataset
 from seminar_core.errors import Cancelled, CorruptFileError, EmptyDataError, ExistsError
+from seminar_core.files import read_json
 from seminar_core.progress import silent
 from seminar_core.sums import problems as problems_of
 from seminar_core.workspace import Workspace
@@ -89,6 +91,21 @@ def test_csv_and_parquet_of_the_same_content_have_the_same_hash(workspace: Works
     (tmp_path / "parquet").mkdir()
     frame.to_parquet(tmp_path / "parquet" / "events.parquet")
     assert imported(workspace, tmp_path / "parquet", "from-parquet").hash == first.hash
+
+
+def test_other_names_of_actions_are_other_content_and_the_sample_keeps_its_hash(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    def hash_of(*actions: str) -> str:
+        rows = "".join(f"u1,{100 + at},i{at},{action}\n" for at, action in enumerate(actions))
+        (tmp_path / "named.csv").write_text("person,time,item,action\n" + rows)
+        return imported(workspace, tmp_path / "named.csv").hash
+
+    named = [("click", "click"), ("buy", "buy"), ("browse", "browse"), ("click", "view"), ("buy", "view"), ("", "buy")]
+    assert len({hash_of(*actions) for actions in named}) == len(named)
+    assert hash_of("browse", "browse") == hash_of("", "")
+    run = read_json(bundled_runs()["sample-seminar"] / "run.json")
+    assert open_dataset(workspace, "sample").hash == run["dataset_hash"]
 
 
 def test_times_are_read_as_seconds_iso_text_or_timestamps(workspace: Workspace, tmp_path: Path) -> None:
