@@ -8,6 +8,7 @@ import streamlit as st
 
 from app import loaders, state, widgets
 from app.parameters import PARAMETERS
+from seminar_core.access import may_operate
 from seminar_core.stories.story import BUNDLED, Slide, story_names, with_slide
 
 # What a story shows of a station: view and words.
@@ -52,7 +53,11 @@ def slide_of(station: str, view: str, caption: str, note: str) -> Slide:
 
 def button(station: str) -> None:
     """The button; nothing where a story shows nothing of the station."""
-    if station in VIEWS and st.button("Save view", icon=":material/bookmark_add:", key="save_view"):
+    viewer = not may_operate()
+    if station in VIEWS and st.button(
+        "Save view", icon=":material/bookmark_add:", key="save_view", disabled=viewer,
+        help="Only an operator may change stories." if viewer else None,
+    ):  # fmt: skip
         opened(station)
 
 

@@ -1,4 +1,4 @@
-"""Files that are never half-written: atomic JSON, atomic directories, append-only lines.
+"""Files that are never half-written: atomic JSON, atomic directories, append-only lines; and locks between processes.
 
 Foundation. A reader sees either the old content or the new, never a mixture: everything is written beside its place and
 renamed into it. Interrupted writers leave only a `.partial-*` sibling; that of a directory, which may be large, is
@@ -231,6 +231,15 @@ class HeldDirectory:
         except OSError:
             return None
         return now if (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino) else None
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` exclusively inside the block; other processes wait. It goes when the process does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def mapped_table(file: BinaryIO, shape: tuple[int, ...], offset: int = 0) -> np.ndarray:

@@ -25,11 +25,10 @@ from ..errors import (
     SeminarError,
     UnknownJobError,
 )
-from ..files import read_json, write_json
+from ..files import locked, read_json, write_json
 from ..workspace import Workspace, checked_name
 from . import smaller_batch as smaller
 from .engines import engine_named
-from .slots import locked
 from .state import (
     GRACE_S,
     LIVE,

@@ -11,10 +11,10 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+from ..files import locked
 
 DEVICE_COMMANDS = ("pretrain", "finetune", "evaluate", "reproduce")
 """Commands that take `--device`; all others work on the CPU."""
@@ -40,15 +40,6 @@ def slot_names(command: str, device: str, processes: int) -> list[str]:
     first = slot_name(command, device)
     kind, _, number = first.partition(":")
     return [first] if kind in ("cpu", "disk") else [f"{kind}:{int(number) + i}" for i in range(processes)]
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` exclusively inside the block."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def is_held(path: Path) -> bool:

@@ -6,13 +6,16 @@ run when the story is shown, so that a story can be told of another run, and not
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+from ..access import audited
 from ..errors import CorruptFileError, ExistsError, SeminarError, UnknownNameError
-from ..files import read_json, write_json
+from ..files import locked, read_json, write_json
 from ..workspace import Workspace, checked_name
 
 VIEWS = ("data", "life", "retrieve", "population", "gap", "map", "training")
@@ -45,6 +48,7 @@ class Slide:
         settings: of `retrieve`: further fields of a `Question` by name, for instance `{"k": 20}`.
         link: station and query string at which the app shows the view; empty where it was not saved there.
         comments: in order of time.
+        id: what the slide is called within its story, wherever it is moved; empty = the story gives it one.
     """
 
     view: str
@@ -58,6 +62,7 @@ class Slide:
     settings: dict[str, Any] = field(default_factory=dict)
     link: str = ""
     comments: tuple[Comment, ...] = ()
+    id: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ class Story:
     Fields:
         name: of the story.
         title: its heading.
-        slides: in order.
+        slides: in order, each with an id of its own.
         format: of the file that it was read from.
     """
 
@@ -75,6 +80,24 @@ class Story:
     title: str
     slides: tuple[Slide, ...]
     format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "slides", with_ids(self.slides))
+
+
+def with_ids(slides: Sequence[Slide]) -> tuple[Slide, ...]:
+    """The slides, each with an id of its own: a slide without one, or with that of one before it, gets a free number.
+
+    Whoever reads an older file, which has none, gives the same ids; the next change writes them into it.
+    """
+    given = {slide.id for slide in slides}
+    free = (number for number in map(str, count(1)) if number not in given)
+    seen = {""}
+    found = []
+    for slide in slides:
+        found.append(replace(slide, id=next(free)) if slide.id in seen else slide)
+        seen.add(slide.id)
+    return tuple(found)
 
 
 def sample_story() -> Story:
@@ -153,13 +176,23 @@ def load_story(workspace: Workspace, name: str) -> Story:
         UnknownNameError: there is none.
         CorruptFileError: its file is no story.
     """
-    checked_name(name, "story")
     if name == BUNDLED:
         return sample_story()
-    path = workspace.stories / f"{name}.json"
+    path = own_file(workspace, name)
     if not path.is_file():
         raise UnknownNameError("story", name, story_names(workspace))
     return from_json(name, read_json(path), path)
+
+
+def own_file(workspace: Workspace, name: str) -> Path:
+    """The file of a story of the workspace; it need not exist.
+
+    Raises:
+        ExistsError: the name is that of the bundled one.
+    """
+    if checked_name(name, "story") == BUNDLED:
+        raise ExistsError(f"the story {BUNDLED!r} comes with the sample", hint="choose another name")
+    return workspace.stories / f"{name}.json"
 
 
 def open_story(workspace: Workspace, story: str) -> Story:
@@ -218,18 +251,30 @@ def expected(value: Any, kind: tuple[Any, str], what: str) -> Any:
     return value
 
 
-def save_story(workspace: Workspace, story: Story) -> Path:
-    """Write a story into the workspace.
+def change_story(
+    workspace: Workspace, name: str, change: Callable[[Story], Story], *, begun: Story | None = None
+) -> tuple[Story, Story]:
+    """Change a story as it is by now: what it was, and what it is. Whoever changes it at the same time waits.
+
+    Args:
+        workspace: that holds it.
+        name: of the story.
+        change: gives the new story from the present one.
+        begun: what is changed where there is no such story yet; None = that is an error.
 
     Raises:
-        ExistsError: the name is that of the bundled one.
+        NotAllowedError: the person of the moment is no operator.
+        ExistsError: it is the bundled one.
+        UnknownNameError, CorruptFileError: as `load_story`.
     """
-    checked_name(story.name, "story")
-    if story.name == BUNDLED:
-        raise ExistsError(f"the story {BUNDLED!r} comes with the sample", hint="choose another name")
-    path = workspace.stories / f"{story.name}.json"
-    write_json(path, {"format": FORMAT, "title": story.title, "slides": [asdict(s) for s in story.slides]})
-    return path
+    path = own_file(workspace, name)
+    with audited(workspace, "change story", name), locked(path.with_name(f".lock-{name}")):
+        before = begun if begun is not None and not path.is_file() else load_story(workspace, name)
+        after = change(before)
+        if after != before:
+            slides = [asdict(slide) for slide in after.slides]
+            write_json(path, {"format": FORMAT, "title": after.title, "slides": slides})
+    return before, after
 
 
 def with_slide(workspace: Workspace, name: str, slide: Slide, title: str | None = None) -> Story:
@@ -237,16 +282,16 @@ def with_slide(workspace: Workspace, name: str, slide: Slide, title: str | None 
 
     Raises:
         UnknownNameError: no such view.
+        NotAllowedError, ExistsError: as `change_story`.
     """
     if slide.view not in VIEWS:
         raise UnknownNameError("view", slide.view, VIEWS)
-    if name in story_names(workspace) and name != BUNDLED:
-        old = load_story(workspace, name)
-    else:
-        old = Story(name, title or name, ())
-    new = replace(old, title=title or old.title, slides=(*old.slides, slide))
-    save_story(workspace, new)
-    return new
+    new = replace(slide, id=uuid.uuid4().hex[:8])
+
+    def longer(old: Story) -> Story:
+        return replace(old, title=title or old.title, slides=(*old.slides, new))
+
+    return change_story(workspace, name, longer, begun=Story(name, title or name, ()))[1]
 
 
 def described(story: Story) -> dict[str, Any]:

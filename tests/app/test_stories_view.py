@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import state, widgets
-from seminar_core.stories.story import Slide, load_story, story_names, with_slide
+from seminar_core.access import READ_ONLY
+from seminar_core.stories import edit
+from seminar_core.stories.story import Slide, Story, change_story, load_story, story_names, with_slide
 from seminar_core.workspace import Workspace
 from tests.app.conftest import words_of
 
@@ -17,6 +23,13 @@ def form_script() -> None:
     state.begin()
     saving.form("retrieval")
     state.finish()
+
+
+def button_script() -> None:
+    """The button of a station."""
+    from app import saving
+
+    saving.button("data")
 
 
 def test_the_open_view_is_saved_with_its_settings_and_opens_again(open_app, tiny_workspace, monkeypatch):
@@ -35,25 +48,120 @@ def test_the_open_view_is_saved_with_its_settings_and_opens_again(open_app, tiny
     assert (slide.view, slide.run, slide.person, slide.shortlist) == ("retrieve", "run", "p1", 0.0)
     assert slide.settings == {"k": 5} and slide.caption == "Five events"
     at = open_app(tiny_workspace, "stories", dataset="tiny")
-    at.button(key="open_0").click().run()
+    at.button(key=f"open_{slide.id}").click().run()
     assert opened == ["retrieval"] and at.session_state[state.CHOICES]["k"] == 5
 
 
-def test_slides_are_ordered_deleted_undone_and_commented(open_app, workspace: Workspace):
+@pytest.fixture
+def ids(workspace: Workspace) -> list[str]:
+    """Ids of the slides of a story `mine` with the captions first and second."""
     for caption in ("first", "second"):
-        with_slide(workspace, "mine", Slide("life", person="p0302", caption=caption))
+        story = with_slide(workspace, "mine", Slide("life", person="p0302", caption=caption))
+    return [slide.id for slide in story.slides]
+
+
+def captions(workspace: Workspace) -> list[str]:
+    return [slide.caption for slide in load_story(workspace, "mine").slides]
+
+
+def by_another(workspace: Workspace, change: Callable[[Story], Story]) -> None:
+    """Another session changes the story while a page shows it."""
+    change_story(workspace, "mine", change)
+
+
+def press(at: AppTest, label: str, slide: int = 0) -> AppTest:
+    """Press the button with this label of the forms of a slide, counted from 0."""
+    return [button for button in at.button if button.label == label][slide].click().run()
+
+
+def test_slides_are_ordered_deleted_undone_and_commented(open_app, workspace: Workspace, ids):
     at = open_app(workspace, "stories")
-    at.button(key="down_0").click().run()
-    assert [slide.caption for slide in load_story(workspace, "mine").slides] == ["second", "first"]
-    at.button(key="delete_0").click().run()
-    assert [slide.caption for slide in load_story(workspace, "mine").slides] == ["first"]
+    at.button(key=f"down_{ids[0]}").click().run()
+    assert captions(workspace) == ["second", "first"]
+    at.button(key=f"delete_{ids[1]}").click().run()
+    assert captions(workspace) == ["first"]
     at.button(key="story_undo").click().run()
-    assert [slide.caption for slide in load_story(workspace, "mine").slides] == ["second", "first"]
-    at.text_input(key="comment_name_0").set_value("Ada")
-    at.text_area(key="comment_text_0").set_value("why this one?")
-    next(button for button in at.button if button.label == "Add the comment").click().run()
+    assert captions(workspace) == ["second", "first"]
+    at.text_input(key=f"comment_name_{ids[1]}").set_value("Ada")
+    at.text_area(key=f"comment_text_{ids[1]}").set_value("why this one?")
+    press(at, "Add the comment")
     assert not at.exception and load_story(workspace, "mine").slides[0].comments[0].text == "why this one?"
     assert "**Ada**" in words_of(at) and "why this one?" in words_of(at)
+    assert at.text_area(key=f"comment_text_{ids[1]}").value == ""
+
+
+def test_what_others_did_since_the_page_was_drawn_stays(open_app, workspace: Workspace, ids):
+    """A comment, an order: a button carries its slide alone, and undo takes back its own change alone."""
+    at = open_app(workspace, "stories")
+    by_another(workspace, partial(edit.commented, slide=ids[0], name="Bea", text="mine"))
+    at.button(key=f"down_{ids[0]}").click().run()
+    by_another(workspace, partial(edit.commented, slide=ids[1], name="Bea", text="mine too"))
+    at.button(key="story_undo").click().run()
+    slides = load_story(workspace, "mine").slides
+    assert [(one.caption, one.comments[0].text) for one in slides] == [("first", "mine"), ("second", "mine too")]
+    assert not [button for button in at.button if button.key == "story_undo"]
+
+
+def test_a_comment_meets_the_slide_that_was_meant_and_one_for_a_deleted_slide_is_not_lost(open_app, workspace, ids):
+    at = open_app(workspace, "stories")
+    by_another(workspace, partial(edit.moved, slide=ids[0], by=1))
+    at.text_input(key=f"comment_name_{ids[0]}").set_value("Ann")
+    at.text_area(key=f"comment_text_{ids[0]}").set_value("about the first")
+    press(at, "Add the comment")
+    assert [len(one.comments) for one in load_story(workspace, "mine").slides] == [0, 1]
+    by_another(workspace, partial(edit.without, slide=ids[0]))
+    at.text_area(key=f"comment_text_{ids[0]}").set_value("more about it")
+    press(at, "Add the comment", 1)
+    assert "was deleted meanwhile" in words_of(at) and at.code[0].value == "more about it"
+
+
+def test_a_comment_without_a_name_is_refused_at_its_slide_and_stays_in_its_field(open_app, workspace: Workspace, ids):
+    at = open_app(workspace, "stories")
+    at.text_area(key=f"comment_text_{ids[0]}").set_value("my long comment")
+    press(at, "Add the comment")
+    assert "the comment has no name" in words_of(at)
+    assert at.text_area(key=f"comment_text_{ids[0]}").value == "my long comment"
+    at.text_input(key=f"comment_name_{ids[0]}").set_value("Ada")
+    press(at, "Add the comment")
+    assert "has no name" not in words_of(at) and load_story(workspace, "mine").slides[0].comments[0].name == "Ada"
+
+
+def test_notes_that_two_write_at_once_are_told_and_stay_in_the_field(open_app, workspace: Workspace, ids):
+    at = open_app(workspace, "stories")
+    seen = load_story(workspace, "mine").slides[0]
+    by_another(workspace, partial(edit.reworded, seen=seen, caption="first", note="theirs"))
+    at.text_area(key=f"note_{ids[0]}_").set_value("ten minutes of notes")
+    press(at, "Save the changes")
+    assert "slide 1 has other speaker notes by now: 'theirs'" in words_of(at)
+    assert at.text_area(key=f"note_{ids[0]}_theirs").value == "ten minutes of notes"
+    press(at, "Save the changes")
+    assert load_story(workspace, "mine").slides[0].note == "ten minutes of notes"
+
+
+def test_a_viewer_sees_why_nothing_can_be_changed_and_a_page_from_before_changes_nothing(
+    open_app, workspace: Workspace, ids, monkeypatch
+):
+    at = open_app(workspace, "stories")
+    monkeypatch.setenv(READ_ONLY, "1")
+    at.button(key=f"delete_{ids[0]}").click().run()
+    assert "change story 'mine' was refused" in words_of(at) and captions(workspace) == ["first", "second"]
+    assert "Only an operator may change stories." in words_of(at)
+    changing = [at.button(key=f"{what}_{one}") for what in ("up", "down", "delete") for one in ids]
+    assert all(button.disabled and button.help == "Only an operator may change stories." for button in changing)
+    assert not at.text_area
+    assert not at.button(key="present").disabled and not at.button(key="export").disabled
+    elsewhere = AppTest.from_function(button_script).run().button(key="save_view")
+    assert elsewhere.disabled and elsewhere.help == "Only an operator may change stories."
+
+
+def test_an_exported_page_is_offered_until_the_story_is_drawn_again(open_app, workspace: Workspace, ids):
+    """It is of the story as it was at the click; what others have said since would not be in it."""
+    at = open_app(workspace, "stories")
+    at.button(key="export").click().run()
+    assert len(at.get("download_button")) == 1
+    by_another(workspace, partial(edit.commented, slide=ids[0], name="Bea", text="fresh"))
+    at.run()
+    assert "fresh" in words_of(at) and not at.get("download_button")
 
 
 def test_a_damaged_story_is_explained_and_another_can_be_chosen(open_app, workspace: Workspace):

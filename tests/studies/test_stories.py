@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import re
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from subprocess import Popen
 
 import numpy as np
 import pytest
@@ -18,8 +20,10 @@ from seminar_core.errors import (
     ConfigError,
     CorruptFileError,
     ExistsError,
+    InvalidDataError,
     MissingFileError,
     ResourceError,
+    StaleError,
     UnknownNameError,
 )
 from seminar_core.search.answer import retrieve
@@ -32,9 +36,9 @@ from seminar_core.stories.story import (
     Comment,
     Slide,
     Story,
+    change_story,
     load_story,
     sample_story,
-    save_story,
     story_names,
     with_slide,
 )
@@ -111,22 +115,102 @@ def test_a_view_of_another_version_is_said_on_its_slide_and_the_others_are_told(
     assert "mine" not in story_names(made)
 
 
-def test_slides_are_moved_reworded_removed_and_commented_and_all_of_it_is_kept(made):
-    story = Story("edited", "Edited", tuple(Slide("life", dataset="tiny", person=f"p{n}") for n in (1, 2, 3)))
-    people = [slide.person for slide in edit.moved(story, 0, 1).slides]
-    assert people == ["p2", "p1", "p3"] and edit.moved(story, 0, -1) == story and edit.moved(story, 2, 5) == story
-    assert [slide.person for slide in edit.without(story, 1).slides] == ["p1", "p3"]
-    new = edit.reworded(story, 2, caption="Three", note="say this")
-    new = edit.commented(new, 2, name=" Ada ", text="why <this>?", now=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
-    save_story(made, new)
+def names(story: Story) -> list[str]:
+    """People of the slides in order."""
+    return [slide.person for slide in story.slides]
+
+
+@pytest.fixture
+def story() -> Story:
+    return Story("edited", "Edited", tuple(Slide("life", person=f"p{n}", caption="old", id=f"s{n}") for n in (1, 2, 3)))
+
+
+def test_slides_are_moved_reworded_removed_and_commented_and_all_of_it_is_kept(made, story):
+    assert names(edit.moved(story, "s1", 1)) == ["p2", "p1", "p3"]
+    assert edit.moved(story, "s1", -1) == story and edit.moved(story, "s3", 5) == story
+    assert names(edit.without(story, "s2")) == ["p1", "p3"]
+    new = edit.reworded(story, story.slides[2], caption="Three", note="say this")
+    new = edit.commented(new, "s3", name=" Ada ", text="why <this>?", now=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    change_story(made, "edited", lambda _: new, begun=story)
     kept = load_story(made, "edited").slides[2]
-    assert (kept.caption, kept.note) == ("Three", "say this")
+    assert (kept.caption, kept.note, kept.id) == ("Three", "say this", "s3")
     assert kept.comments == (Comment("Ada", "2026-01-02T03:04:05+00:00", "why <this>?"),)
     assert "why &lt;this&gt;?" in page.section(1, Stage(made).show(kept), 3, set())
-    with pytest.raises(ConfigError, match="no name or no text"):
-        edit.commented(story, 0, name="Ada", text=" ")
-    with pytest.raises(ConfigError, match="slide 4 of 3"):
-        edit.without(story, 3)
+    with pytest.raises(InvalidDataError, match="the comment has no name and no text"):
+        edit.commented(story, "s1", name="", text=" ")
+    with pytest.raises(StaleError, match="'s4' is no longer in the story 'edited'"):
+        edit.without(story, "s4")
+
+
+def test_a_change_meets_the_story_as_it_is_by_now(story):
+    """What others did between a drawing and a click stays: a comment, an order, the other field of a form."""
+    others = edit.moved(edit.commented(story, "s1", name="Bea", text="mine"), "s1", 2)
+    assert [(one.person, len(one.comments)) for one in edit.moved(others, "s2", 1).slides] == [
+        ("p3", 0), ("p2", 0), ("p1", 1),
+    ]  # fmt: skip
+    assert edit.commented(others, "s2", name="Ann", text="two").slides[0].comments[0].text == "two"
+    others = edit.reworded(others, story.slides[0], caption="theirs", note="")
+    both = edit.reworded(others, story.slides[0], caption="old", note="mine").slides[2]
+    assert (both.caption, both.note) == ("theirs", "mine")
+    with pytest.raises(StaleError, match="slide 3 has another caption by now: 'theirs'"):
+        edit.reworded(others, story.slides[0], caption="mine too", note="")
+
+
+CHANGES = {
+    "down": lambda one: edit.moved(one, "s1", 1),
+    "up": lambda one: edit.moved(one, "s3", -1),
+    "far": lambda one: edit.moved(one, "s3", -2),
+    "delete": lambda one: edit.without(one, "s2"),
+    "comment": lambda one: edit.commented(one, "s2", name="Ann", text="mine", now=datetime(2026, 1, 2, tzinfo=UTC)),
+    "words": lambda one: edit.reworded(one, next(s for s in one.slides if s.id == "s2"), caption="mine", note="mine"),
+}
+
+
+@pytest.mark.parametrize("mine", CHANGES)
+@pytest.mark.parametrize("theirs", ["none", "comment of s1", "new slide"])
+def test_undo_takes_back_its_own_change_alone(story, mine, theirs):
+    change = {
+        "none": lambda one: one,
+        "comment of s1": lambda one: edit.commented(
+            one, "s1", name="Bea", text="b", now=datetime(2026, 2, 2, tzinfo=UTC)
+        ),
+        "new slide": lambda one: replace(one, slides=(*one.slides, Slide("data", id="new"))),
+    }[theirs]
+    after = CHANGES[mine](story)
+    assert after != story and edit.undone(change(after), story, after) == change(story)
+
+
+def test_undo_leaves_words_that_others_wrote_over_and_says_so_where_nothing_is_left(story):
+    after = edit.reworded(story, story.slides[0], caption="mine", note="mine")
+    others = edit.reworded(after, after.slides[0], caption="theirs", note="mine")
+    back = edit.undone(others, story, after).slides[0]
+    assert (back.caption, back.note) == ("theirs", "")
+    for gone in (edit.without(after, "s1"), edit.undone(after, story, after)):
+        with pytest.raises(StaleError, match="nothing is left of your last change"):
+            edit.undone(gone, story, after)
+
+
+def test_processes_that_add_to_one_story_at_once_all_add(workspace):
+    add = (
+        "import sys; from pathlib import Path; from seminar_core.workspace import Workspace\n"
+        "from seminar_core.stories.story import Slide, with_slide\n"
+        "for n in range(20): with_slide(Workspace(Path(sys.argv[1])), 'mine', Slide('data', caption=sys.argv[2]))"
+    )
+    started = [Popen([sys.executable, "-c", add, str(workspace.root), str(n)]) for n in range(3)]
+    assert [one.wait() for one in started] == [0, 0, 0]
+    captions = [slide.caption for slide in load_story(workspace, "mine").slides]
+    assert [captions.count(str(n)) for n in range(3)] == [20, 20, 20]
+
+
+def test_a_file_without_ids_is_given_the_same_by_everybody_and_no_slide_has_that_of_another(made):
+    slides = [{"view": "data"}, {"view": "life", "id": "2"}, {"view": "map"}, {"view": "gap", "id": "2"}]
+    made.stories.mkdir(parents=True, exist_ok=True)
+    (made.stories / "old.json").write_text(json.dumps({"format": 1, "title": "Old", "slides": slides}))
+    assert [slide.id for slide in load_story(made, "old").slides] == ["1", "2", "3", "4"]
+    change_story(made, "old", lambda old: edit.moved(old, "1", 1))
+    assert [(slide.view, slide.id) for slide in load_story(made, "old").slides[:2]] == [("life", "2"), ("data", "1")]
+    added = with_slide(made, "old", Slide("training")).slides[-1].id
+    assert added not in {"1", "2", "3", "4", "5"}  # a number that a deleted slide had is not given again
 
 
 def test_a_saved_question_is_asked_with_its_settings():
@@ -181,7 +265,7 @@ def test_stories_are_saved_listed_and_begun_by_their_first_slide(workspace):
     assert [slide.view for slide in load_story(workspace, "mine").slides] == ["life", "population"]
     assert story_names(workspace) == ["sample", "mine"]
     with pytest.raises(ExistsError, match="comes with the sample"):
-        save_story(workspace, sample_story())
+        with_slide(workspace, "sample", Slide("data"))
     with pytest.raises(UnknownNameError, match="story 'other'"):
         load_story(workspace, "other")
     (workspace.stories / "bad.json").write_text(json.dumps({"slides": [1]}))

@@ -10,7 +10,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from seminar_core.access import AUDIT, READ_ONLY
 from seminar_core.cli import story
+from seminar_core.files import read_lines
 from seminar_core.workspace import Workspace
 
 
@@ -81,3 +83,14 @@ def test_a_field_of_another_kind_is_named(run, workspace: Workspace, slide: Any,
     (workspace.stories / "bad.json").write_text(json.dumps({"slides": [{"view": "data"}, slide]}))
     status, answer = run("show", "bad")
     assert status == 1 and answer["error"]["kind"] == "corrupt_file" and said in answer["error"]["message"]
+
+
+def test_a_viewer_changes_no_story_and_the_audit_file_has_who_did_and_who_was_refused(run, workspace, monkeypatch):
+    assert run("add", "mine", "--view", "data")[0] == 0
+    monkeypatch.setenv(READ_ONLY, "1")
+    status, answer = run("add", "mine", "--view", "data")
+    assert status == 1 and answer["error"]["kind"] == "not_allowed" and len(run("show", "mine")[1]["views"]) == 1
+    lines = read_lines(workspace.root / AUDIT)
+    assert [(line["action"], line["what"], line["outcome"]) for line in lines] == [
+        ("change story", "mine", "done"), ("change story", "mine", "refused"),
+    ]  # fmt: skip

@@ -1,9 +1,12 @@
-"""Station Stories: saved views in order, with captions, notes and comments; presented, and saved as one page."""
+"""Station Stories: saved views in order, with captions, notes and comments; presented, and saved as one page.
+
+Others may change the story that is shown. So a button names its slide, never the story as it was drawn, and
+`changes.py` changes the story as it is by now.
+"""
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+from functools import partial
 from urllib.parse import parse_qsl
 
 import streamlit as st
@@ -11,11 +14,14 @@ import streamlit as st
 from app import loaders, state, widgets
 from app.components.presenter import present
 from app.parameters import read_query
+from app.stations.stories import changes
+from seminar_core.access import may_operate
 from seminar_core.stories import edit
-from seminar_core.stories.page import export_story
-from seminar_core.stories.story import BUNDLED, Slide, Story, load_story, save_story, story_names
+from seminar_core.stories.page import story_page
+from seminar_core.stories.story import BUNDLED, Slide, Story, load_story, story_names
 
-BEFORE, SHOWN = "seminar_story_before", "seminar_story_shown"
+SHOWN = "seminar_story_shown"
+VIEWER = "Only an operator may change stories."
 
 
 def render() -> None:
@@ -25,19 +31,20 @@ def render() -> None:
     story = load_story(loaders.workspace(), str(name))
     st.subheader(widgets.plain(story.title), anchor=False)
     tools(story)
+    with st.container():
+        changes.refusal_but_of({slide.id for slide in story.slides})
     if story.name == BUNDLED:
         st.caption("This story comes with the sample and cannot be changed. “Save view” on any page starts your own.")
+    elif not may_operate():
+        st.caption(VIEWER)
     for number, slide in enumerate(story.slides):
-        with st.container(border=True, key=f"slide_{number}"):
+        with st.container(border=True, key=f"slide_{slide.id}"):
             one_slide(story, number, slide)
 
 
 def page_of(story: Story) -> str:
     """The story as one HTML page, as `story export` writes it."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "story.html"
-        export_story(loaders.workspace(), story, out)
-        return out.read_text(encoding="utf-8")
+    return story_page(loaders.workspace(), story)[0]
 
 
 def tools(story: Story) -> None:
@@ -46,37 +53,28 @@ def tools(story: Story) -> None:
         if st.button("Present", type="primary", icon=":material/slideshow:", key="present"):
             with widgets.explained("present"), st.spinner("Drawing the slides …"):
                 st.session_state[SHOWN] = page_of(story)
-        ready = st.session_state.get(f"export_{story.name}")
         if st.button(
             "Export as one file", icon=":material/html:", key="export", help="One HTML file that needs no network"
         ):
-            with widgets.explained("export"), st.spinner("Drawing the slides …"):
-                ready = st.session_state[f"export_{story.name}"] = page_of(story)
-        if ready:
-            label = f"Save {story.name}.html ({len(ready.encode()) / 1e6:.1f} MB)"
-            st.download_button(
-                label, ready, f"{story.name}.html", "text/html", key="export_save", on_click="ignore",
-                icon=":material/download:",
-            )  # fmt: skip
-        before = st.session_state.get(BEFORE)
-        if before is not None and before.name == story.name:
-            st.button("Undo the last change of the story", key="story_undo", on_click=undo, icon=":material/undo:")
+            with widgets.explained("export"):
+                with st.spinner("Drawing the slides …"):
+                    page = page_of(story)
+                save_page(story, page)
+        if changes.may_undo(story.name):
+            st.button(
+                "Undo the last change of the story", key="story_undo", on_click=changes.undo, icon=":material/undo:"
+            )
     st.caption("While presenting: arrow keys change the slide, n hides the notes, Escape ends it.")
     if st.session_state.get(SHOWN):
         present(st.session_state[SHOWN], story.title, on_close=lambda: st.session_state.pop(SHOWN, None))
 
 
-def keep(old: Story, new: Story) -> None:
-    """Save a changed story; one step can be taken back."""
-    save_story(loaders.workspace(), new)
-    st.session_state[BEFORE] = old
-    st.session_state.pop(f"export_{new.name}", None)
-
-
-def undo() -> None:
-    """Take the last change back."""
-    save_story(loaders.workspace(), old := st.session_state.pop(BEFORE))
-    st.session_state.pop(f"export_{old.name}", None)
+def save_page(story: Story, page: str) -> None:
+    """Offer the page as a file until anything else is done: drawn again, it may be of another story."""
+    st.download_button(
+        f"Save {story.name}.html ({len(page.encode()) / 1e6:.1f} MB)", page, f"{story.name}.html", "text/html",
+        key="export_save", on_click="ignore", icon=":material/download:",
+    )  # fmt: skip
 
 
 def one_slide(story: Story, number: int, slide: Slide) -> None:
@@ -89,35 +87,48 @@ def one_slide(story: Story, number: int, slide: Slide) -> None:
     for said in slide.comments:
         st.markdown(f"**{widgets.plain(said.name)}**, {said.time[:16].replace('T', ' ')}: {widgets.plain(said.text)}")
     with st.container(horizontal=True):
-        if slide.link and st.button("Open", key=f"open_{number}", icon=":material/open_in_new:"):
+        if slide.link and st.button("Open", key=f"open_{slide.id}", icon=":material/open_in_new:"):
             reopen(slide)
-        if story.name == BUNDLED:
-            return
-        last = len(story.slides) - 1
-        moves = (("Up", "up", -1, number == 0), ("Down", "down", 1, number == last))
-        for label, icon, by, end in moves:
-            st.button(
-                label, key=f"{icon}_{number}", icon=f":material/arrow_{icon}ward:", disabled=end, on_click=keep,
-                args=(story, edit.moved(story, number, by)),
-            )  # fmt: skip
+        if story.name != BUNDLED:
+            arrange(story, number, slide)
+    if story.name != BUNDLED:
+        with st.container():
+            changes.refusal_of(slide.id)
+        if may_operate():
+            words(story.name, slide)
+
+
+def arrange(story: Story, number: int, slide: Slide) -> None:
+    """Move and delete a slide; a viewer sees why not."""
+    viewer = not may_operate()
+    last = len(story.slides) - 1
+    asked = (
+        ("Up", "arrow_upward", number == 0, partial(edit.moved, slide=slide.id, by=-1)),
+        ("Down", "arrow_downward", number == last, partial(edit.moved, slide=slide.id, by=1)),
+        ("Delete", "delete", False, partial(edit.without, slide=slide.id)),
+    )
+    for label, icon, end, change in asked:
         st.button(
-            "Delete", key=f"delete_{number}", icon=":material/delete:", on_click=keep,
-            args=(story, edit.without(story, number)),
+            label, key=f"{label.lower()}_{slide.id}", icon=f":material/{icon}:", disabled=end or viewer,
+            help=VIEWER if viewer else None, on_click=changes.make, args=(story.name, slide.id, change),
         )  # fmt: skip
-    with st.expander("Edit and comment", key=f"words_{number}", type="compact"):
-        with st.form(f"edit_{number}", border=False):
-            caption = st.text_input("Caption", value=slide.caption, key=f"caption_{number}_{slide.caption}")
-            note = st.text_area("Speaker notes", value=slide.note, key=f"note_{number}_{slide.note}", height=90)
-            if st.form_submit_button("Save the changes"):
-                keep(story, edit.reworded(story, number, caption=caption, note=note))
-                st.rerun()
-        with st.form(f"comment_{number}", border=False, clear_on_submit=True):
-            name = st.text_input("Your name", key=f"comment_name_{number}")
-            text = st.text_area("Comment", key=f"comment_text_{number}", height=70)
-            if st.form_submit_button("Add the comment"):
-                with widgets.explained(f"comment_{number}_error"):
-                    keep(story, edit.commented(story, number, name=name, text=text))
-                    st.rerun()
+
+
+def words(name: str, slide: Slide) -> None:
+    """Forms for the caption, the notes and a comment of a slide of story `name`."""
+    caption, note = changes.word_keys(slide)
+    said, text = changes.comment_keys(slide.id)
+    st.session_state.setdefault(caption, slide.caption)
+    st.session_state.setdefault(note, slide.note)
+    with st.expander("Edit and comment", key=f"words_{slide.id}", type="compact"):
+        with st.form(f"edit_{slide.id}", border=False):
+            st.text_input("Caption", key=caption)
+            st.text_area("Speaker notes", key=note, height=90)
+            st.form_submit_button("Save the changes", on_click=changes.reword, args=(name, slide))
+        with st.form(f"comment_{slide.id}", border=False):
+            st.text_input("Your name", key=said)
+            st.text_area("Comment", key=text, height=70)
+            st.form_submit_button("Add the comment", on_click=changes.comment, args=(name, slide.id))
 
 
 def reopen(slide: Slide) -> None:
