@@ -1,12 +1,13 @@
 """`reproduce`: every model and ablation on one data set, one table with intervals over seeds and people.
 
-Training, on top of everything else here. Each (variant, seed) leaves one result file with its settings; what is there
-already for the same settings, data and seed is not measured again, so that an interrupted comparison goes on where it
-stopped. The baseline to beat is chosen by validation, never by test. Written out as JSON and as Markdown for the docs.
+Training, on top of everything else here. Each (variant, seed, settings, data) leaves one result file; what is there
+already is not measured again, so that an interrupted comparison goes on where it stopped. The baseline to beat is
+chosen by validation, never by test. Written out as JSON and as Markdown for the docs.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import logging
@@ -14,19 +15,21 @@ import shlex
 import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..data.opening import open_dataset
-from ..errors import ConfigError, SeminarError, UnknownNameError
+from ..errors import ConfigError, NotReadyError, SeminarError, UnknownNameError
 from ..evaluation.baselines import baseline_ranks
 from ..evaluation.intervals import interval_over_seeds
 from ..evaluation.metrics import METRICS, mean_metrics, ranking_metrics
 from ..evaluation.questions import Questions, ask
 from ..evaluation.ranks import Ranks
 from ..evaluation.result import Result, current_commit, read_ranks, read_result, write_ranks
-from ..files import read_lines
+from ..files import read_json, read_lines
 from ..model.psu import PSU
 from ..progress import Progress, silent
 from ..runtime import machine_facts, resolve_device, set_threads
@@ -109,18 +112,22 @@ class Bench:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
     def stem(self, variant: Variant, seed: int) -> str:
-        """Name of the result files of (variant, seed)."""
+        """Name of the result files of (variant, seed): other settings or data have files of their own."""
         words = "".join(c if c.isalnum() or c == "-" else "_" for c in variant.name)
-        return f"{words}-{seed}"
+        return f"{words}-{seed}-{self.identity(variant, seed)}"
 
     def known(self, variant: Variant, seed: int) -> tuple[Result, Ranks] | None:
         """An earlier measurement with the same identity, None where there is none that can be used."""
-        path = self.folder / f"{self.stem(variant, seed)}.json"
-        try:
-            result, ranks = read_result(path), read_ranks(path.with_suffix(".npz"))
-        except SeminarError:
-            return None
-        return (result, ranks) if result.extra.get("identity") == self.identity(variant, seed) else None
+        stem, identity = self.stem(variant, seed), self.identity(variant, seed)
+        for name in (stem, stem.removesuffix(f"-{identity}")):  # version 0.2 wrote the second
+            path = self.folder / f"{name}.json"
+            try:
+                result, ranks = read_result(path), read_ranks(path.with_suffix(".npz"))
+            except SeminarError:
+                continue
+            if result.extra.get("identity") == identity:
+                return result, ranks
+        return None
 
     def measured(self, variant: Variant, seed: int) -> tuple[Result, Ranks]:
         """The measurement of (variant, seed), made now where it is not known."""
@@ -193,9 +200,7 @@ class Bench:
         """The PSU that `variant` is restored from, trained once per settings and seed."""
         if variant.psu is None:
             return None, None
-        config = self.plan.pretrain_config(variant, seed)
-        content = json.dumps([to_dict(config), self.material.dataset.hash], sort_keys=True)
-        path = self.folder / f".psu-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+        config, path = self.plan.pretrain_config(variant, seed), self.psu_path(variant, seed)
         if not (path / "done").is_file():
             shutil.rmtree(path, ignore_errors=True)
             task = psu_task(self.material, config, self.device)
@@ -207,6 +212,13 @@ class Bench:
         psu = build_psu(self.material, config.model, config.objectives, config.seed)
         load_weights(path / "checkpoints" / BEST, psu, self.material.fingerprint)
         return psu, json.loads((path / "done").read_text(encoding="utf-8"))
+
+    def psu_path(self, variant: Variant, seed: int) -> Path:
+        """Where the PSU of (variant, seed) is kept until the comparison is whole."""
+        content = json.dumps(
+            [to_dict(self.plan.pretrain_config(variant, seed)), self.material.dataset.hash], sort_keys=True
+        )
+        return self.folder / f".psu-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
     def inner(self, variant: Variant, seed: int, phase: str) -> Progress:
         """Progress of one training as part of the whole comparison."""
@@ -261,10 +273,12 @@ def reproduce(
 
     Args:
         only: names of variants, separated by ";"; None = all.
-        out: directory for `<dataset>-<budget>.md` and `.json`; None = beside the result files.
+        out: directory for `<dataset>-<budget>.md` and `.json`; None = beside the result files. A table there that has
+            further rows stays, and `table` of the answer says where this one is.
 
     Raises:
         UnknownNameError: budget or variant is not known.
+        NotReadyError: another process measures on this data set with this budget.
     """
     plan = Plan(
         dataset, seeds, budget, chosen_variants(only), pretrain or PretrainConfig(), finetune or FinetuneConfig()
@@ -272,19 +286,49 @@ def reproduce(
     bench = Bench(workspace, plan, progress)
     measured: dict[str, Measurements] = {variant.name: [] for variant in plan.variants}
     work = plan.work()
-    for variant, seed in work:
-        measured[variant.name].append(bench.measured(variant, seed))
-        bench.finished += 1
-        progress(bench.finished, len(work), f"{variant.name}, seed {seed}: measured")
+    with alone(bench.folder):
+        for variant, seed in work:
+            measured[variant.name].append(bench.measured(variant, seed))
+            bench.finished += 1
+            progress(bench.finished, len(work), f"{variant.name}, seed {seed}: measured")
+        for variant, seed in work:
+            shutil.rmtree(bench.psu_path(variant, seed), ignore_errors=True)
     answer = assemble(bench, measured)
-    target = out or bench.folder
-    target.mkdir(parents=True, exist_ok=True)
-    name = f"{dataset}-{budget}"
-    (target / f"{name}.json").write_text(json.dumps(jsonable(answer), indent=1) + "\n", encoding="utf-8")
-    (target / f"{name}.md").write_text(markdown(answer), encoding="utf-8")
-    for psu in bench.folder.glob(".psu-*"):
-        shutil.rmtree(psu, ignore_errors=True)
-    return answer
+    table = table_path(out or bench.folder, answer)
+    table.parent.mkdir(parents=True, exist_ok=True)
+    table.with_suffix(".json").write_text(json.dumps(jsonable(answer), indent=1) + "\n", encoding="utf-8")
+    table.write_text(markdown(answer), encoding="utf-8")
+    return {**answer, "table": str(table)}
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold the right to measure in a folder until the block or the process ends.
+
+    Raises:
+        NotReadyError: another process does.
+    """
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NotReadyError(
+                f"another reproduce is measuring in {folder}", hint="wait for it, or give this one another --workspace"
+            ) from None
+        yield
+
+
+def table_path(target: Path, answer: dict[str, Any]) -> Path:
+    """Where the table goes: `<dataset>-<budget>.md`, or a name of its own where the table there has further rows."""
+    name = f"{answer['dataset']}-{answer['budget']}"
+    models = [row["model"] for row in answer["rows"]]
+    try:
+        there = {row["model"] for row in read_json(target / f"{name}.json")["rows"]}
+    except (SeminarError, KeyError, TypeError):  # none, or no table
+        there = set()
+    if not there <= set(models):
+        name += f"-{hashlib.sha256(json.dumps(models).encode()).hexdigest()[:8]}"
+    return target / f"{name}.md"
 
 
 def assemble(bench: Bench, measured: dict[str, Measurements]) -> dict[str, Any]:

@@ -69,6 +69,8 @@ def variant_row(
         "cold": None,
         "beats_best_baseline": None,
         "steps": [result.extra["steps"] for result, _ in entries],
+        "commits": [result.origin["commit"] for result, _ in entries],
+        "measured": [result.origin["time"] for result, _ in entries],
         "ended_by": [result.extra["ended_by"] for result, _ in entries],
         "seconds": float(np.mean([total_seconds(result) for result, _ in entries])),
     }

@@ -96,6 +96,16 @@ def table_row(row: dict[str, Any]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def measured_by_others(answer: dict[str, Any]) -> list[str]:
+    """A paragraph on the rows that were kept from another commit than the table's; none where there are none."""
+    of_others = [
+        f"{row['model']} ({', '.join(sorted({str(commit) for commit in row['commits']}))})"
+        for row in answer["rows"]
+        if set(row.get("commits", ())) - {answer["commit"]}
+    ]
+    return ["", f"Kept from measurements of other commits: {'; '.join(of_others)}."] if of_others else []
+
+
 def markdown(answer: dict[str, Any]) -> str:
     """The whole page."""
     protocol, machine = answer["protocol"], answer["machine"]
@@ -122,6 +132,7 @@ def markdown(answer: dict[str, Any]) -> str:
         "| " + " | ".join(headings) + " |",
         "|" + "---|" * len(headings),
         *(table_row(row) for row in answer["rows"]),
+        *measured_by_others(answer),
     ]
     if answer["pretraining"]:
         lines += pair_table("What pretraining buys", answer["pretraining"])

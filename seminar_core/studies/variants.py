@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..errors import UnknownNameError
+from ..errors import ConfigError, UnknownNameError
 from ..training.recipe import BudgetConfig, FinetuneConfig, PretrainConfig
 from ..training.settings import with_values
 
@@ -95,10 +95,11 @@ BUDGETS = {
 
 
 def chosen_variants(names: str | None) -> tuple[Variant, ...]:
-    """All variants, or those of a comma-separated list.
+    """All variants, or those of a list separated by ";".
 
     Raises:
         UnknownNameError: one of the names is not a variant.
+        ConfigError: a name stands there twice.
     """
     if not names:
         return VARIANTS
@@ -107,6 +108,11 @@ def chosen_variants(names: str | None) -> tuple[Variant, ...]:
     for name in wanted:
         if name not in by_name:
             raise UnknownNameError("variant", name, by_name)
+        if wanted.count(name) > 1:
+            raise ConfigError(
+                f"variant {name!r} is named {wanted.count(name)} times, its measurements would count as often",
+                hint="name it once",
+            )
     return tuple(by_name[name] for name in wanted)
 
 

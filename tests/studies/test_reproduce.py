@@ -2,14 +2,15 @@
 
 import json
 import typing
+from pathlib import Path
 
 import pytest
 
 from seminar_core.cli.reproduction import reproduce as command
-from seminar_core.errors import Cancelled, ConfigError, UnknownNameError
+from seminar_core.errors import Cancelled, ConfigError, NotReadyError, UnknownNameError
 from seminar_core.studies import reproduce as module
 from seminar_core.studies import variants
-from seminar_core.studies.reproduce import reproduce, time_left
+from seminar_core.studies.reproduce import alone, reproduce, time_left
 from seminar_core.studies.variants import (
     EXTRA,
     PAIRS,
@@ -72,6 +73,43 @@ def test_the_table_is_complete_and_resumes(workspace, small, tmp_path, monkeypat
     changed = with_values(small["finetune"], {"negatives": 3})
     reproduce(workspace, "tiny", seeds=1, **{**small, "finetune": changed, "only": "din"})
     assert trained == ["din"]
+    trained.clear()
+    assert reproduce(workspace, "tiny", seeds=2, out=tmp_path, **small)["rows"] and not trained  # nothing was replaced
+    one = reproduce(workspace, "tiny", seeds=1, out=tmp_path, **{**small, "only": "din"})
+    assert "| seminar | 2 |" in (tmp_path / "tiny-small.md").read_text()
+    assert Path(one["table"]).parent == tmp_path and Path(one["table"]).name.startswith("tiny-small-")
+    assert "| din | 1 |" in Path(one["table"]).read_text() and Path(one["table"]).with_suffix(".json").is_file()
+
+
+def test_a_row_says_which_code_measured_it(workspace, small, monkeypatch):
+    small = {**small, "only": "avgpool"}
+    monkeypatch.setattr(module, "current_commit", lambda: "earlier")
+    assert "other commits" not in Path(reproduce(workspace, "tiny", seeds=1, **small)["table"]).read_text()
+    monkeypatch.setattr(module, "current_commit", lambda: "later")
+    answer = reproduce(workspace, "tiny", seeds=2, **small)
+    (row,) = [row for row in answer["rows"] if row["model"] == "avgpool"]
+    assert (answer["commit"], row["commits"], len(row["measured"])) == ("later", ["earlier", "later"], 2)
+    said = "Kept from measurements of other commits: avgpool (earlier, later)."
+    assert said in Path(answer["table"]).read_text().splitlines()
+
+
+def test_what_version_0_2_measured_is_read(workspace, small, monkeypatch):
+    small = {**small, "only": "sim-hard"}
+    reproduce(workspace, "tiny", seeds=1, **small)
+    for path in (workspace.root / "reproduce" / "tiny-small").glob("sim-hard-0-*"):
+        path.rename(path.with_name(f"sim-hard-0{path.suffix}"))
+    monkeypatch.setattr(module, "ranker_task", None)
+    assert reproduce(workspace, "tiny", seeds=1, **small)["rows"]
+
+
+def test_two_at_once_are_refused_and_only_own_psus_are_cleared(workspace, small):
+    folder = workspace.root / "reproduce" / "tiny-small"
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder), pytest.raises(NotReadyError, match="another reproduce is measuring in"):
+        reproduce(workspace, "tiny", seeds=1, **small)
+    (folder / ".psu-of-others").mkdir()
+    reproduce(workspace, "tiny", seeds=1, **{**small, "only": "seminar"})
+    assert [path.name for path in folder.glob(".psu-*")] == [".psu-of-others"]
 
 
 @pytest.mark.parametrize(
@@ -80,6 +118,7 @@ def test_the_table_is_complete_and_resumes(workspace, small, tmp_path, monkeypat
         ({"budget": "large"}, UnknownNameError, "full, medium, small"),
         ({"seeds": 0}, ConfigError, "at least 1"),
         ({"only": "bert"}, UnknownNameError, "avgpool"),
+        ({"only": "din; din"}, ConfigError, "'din' is named 2 times"),
     ],
 )
 def test_what_cannot_be_compared_is_named(workspace, change, error, words):
