@@ -19,7 +19,8 @@ from seminar_core.data.negatives import TrainingNegatives
 from seminar_core.data.opening import open_dataset
 from seminar_core.data.report import report
 from seminar_core.data.splits import position_split
-from seminar_core.data.tables.text import count_records, fields_of
+from seminar_core.data.tables.lines import LOOK_AHEAD, fields_of
+from seminar_core.data.tables.text import count_records
 from seminar_core.errors import ConfigError, CorruptFileError, EmptyDataError, InvalidDataError, MissingColumnError
 from seminar_core.workspace import Workspace
 
@@ -92,6 +93,38 @@ def test_a_quoted_field_over_lines_is_one_field_also_beside_an_unclosed_one(work
     answer, _ = read(workspace, write(tmp_path / "in", text))
     assert (answer["events"], answer["rejected"]) == (2, 1)
     assert "two\nlines" in open_dataset(workspace, "data").query_texts
+
+
+@pytest.mark.parametrize(
+    ("description", "text"),
+    [
+        ('"line one\nsays ""great"" film\nend"', 'line one\nsays "great" film\nend'),
+        ('"a\n""quoted""\n\n"""', 'a\n"quoted"\n\n"'),
+        ('"' + "line\n" * (LOOK_AHEAD - 2) + '"', "\n".join(["line"] * (LOOK_AHEAD - 2))),
+        ('"x\ry"', "x\ry"),
+        ("x\ry", "x\ry"),
+        ('"' + "long " * 700_000 + '"', ("long " * 700_000).strip()),
+    ],
+    ids=["doubled quotes", "quote at the end", "many lines", "quoted return", "bare return", "3 MB"],
+)
+@pytest.mark.parametrize("other", ["", '\nb,"U,V\n'], ids=["blank line", "unclosed quote"])
+def test_a_row_is_whole_also_where_the_file_is_read_line_by_line(workspace, tmp_path, description, text, other):
+    write(tmp_path / "in", "person,time,item\np,1,a\n")
+    items = f"item,title,description\na,T,{description}\n\nc,W,X\n{other}"
+    write(tmp_path / "in", items, "items.csv")
+    read(workspace, tmp_path / "in")
+    data = open_dataset(workspace, "data")
+    assert (data.item_ids[1:], data.titles[1:]) == (["a", "c"], ["T", "W"])
+    assert data.descriptions[1:] == [text, "X"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_lines_that_end_in_a_return_alone_are_lines(workspace, tmp_path, encoding):
+    text = 'person,time,item,query\rp,1,a,\rp,2,b,"red\rshoes"\rp,3,c,"x\r'
+    answer, found = read(workspace, write(tmp_path / "in", text, encoding=encoding))
+    assert (answer["events"], answer["rejected"]) == (2, 1)
+    assert open_dataset(workspace, "data").query_texts[1:] == ["red\nshoes"]
+    assert [p["example_rows"] for p in found["problems"] if p["kind"] == "unclosed_quote"] == [[3]]
 
 
 def test_quotes_inside_a_field_are_its_text(workspace, tmp_path):

@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import re
-from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +20,10 @@ from ...errors import CorruptFileError, EmptyDataError, InvalidDataError
 from ..hints import Hints
 from ..limits import unpacked
 from ..scratch import identifier, literal, pattern, reading
+from .lines import write_records
 
 CANDIDATES = (",", ";", "\t", "|")
 CHUNK = 1 << 24
-LOOK_AHEAD = 100  # lines that a quoted field may span when a file is read line by line
 ROWS = "rows.parquet"
 ROW, PROBLEM, EXTRA = "__row", "__problem", "__extra"
 QUOTE, RETURN, NEWLINE = ord('"'), ord("\r"), ord("\n")
@@ -54,7 +51,8 @@ def stage_text(
     """
     inner = unpacked(source, folder)
     encoding = hints.encoding or encoding_of(inner, source)
-    path = inner if encoding == "utf-8" else transcoded(inner, source, encoding, folder)
+    returns = has_returns_alone(inner)
+    path = inner if encoding == "utf-8" and not returns else transcoded(inner, source, encoding, folder, returns)
     delimiter = hints.delimiter or guessed_delimiter(path, source, wanted, header=hints.header)
     first = first_record(path, source, delimiter)
     names = column_names(source, first) if hints.header else [str(n) for n in range(1, len(first) + 1)]
@@ -66,10 +64,7 @@ def stage_text(
         done = parse(connection, source, path, staged, names, delimiter, header=hints.header) == expected
     if not done:
         check_text(path, source, encoding)
-        mended = folder / "mended.csv"
-        write_mended(path, mended, delimiter, len(names), header=hints.header)
-        with reading(source, mended):
-            parse_mended(connection, mended, staged, len(names))
+        write_records(path, staged, delimiter, len(names), header=hints.header)
     for left in folder.iterdir():
         if left != staged:
             left.unlink()
@@ -80,8 +75,8 @@ def stage_text(
 def text_sql(folder: Path, names: list[str], *, mended: bool) -> str:
     """SQL of the rows that `stage_text` wrote, with `__row` and `__problem` before them."""
     fields = ", ".join(f"c{n} AS {identifier(name)}" for n, name in enumerate(names))
-    row = "CAST(crow AS BIGINT)" if mended else "file_row_number + 1"
-    problem = "nullif(cproblem, '')" if mended else "CASE WHEN cextra IS NOT NULL THEN 'extra_columns' END"
+    row = "crow" if mended else "file_row_number + 1"
+    problem = "cproblem" if mended else "CASE WHEN cextra IS NOT NULL THEN 'extra_columns' END"
     return (
         f"SELECT {row} AS {identifier(ROW)}, {problem} AS {identifier(PROBLEM)}, {fields} "
         f"FROM read_parquet({pattern(folder / ROWS)}, file_row_number=true, hive_partitioning=false)"
@@ -103,15 +98,28 @@ def encoding_of(path: Path, source: Path) -> str:
     return "utf-8"
 
 
-def transcoded(path: Path, source: Path, encoding: str, folder: Path) -> Path:
+def has_returns_alone(path: Path) -> bool:
+    """Whether lines end in a carriage return alone, as old spreadsheets write them: the file begins with no other."""
+    with path.open("rb") as file:
+        start = file.read(CHUNK)
+    return b"\r" in start and b"\n" not in start
+
+
+def transcoded(path: Path, source: Path, encoding: str, folder: Path, returns: bool) -> Path:
     """A copy in UTF-8.
+
+    Args:
+        returns: every carriage return becomes a line break.
 
     Raises:
         CorruptFileError: a byte that the encoding does not have.
     """
     copy = folder / "utf8.csv"
     try:
-        with path.open(encoding=encoding, newline="") as old, copy.open("w", encoding="utf-8", newline="") as new:
+        with (
+            path.open(encoding=encoding, newline=None if returns else "") as old,
+            copy.open("w", encoding="utf-8", newline="") as new,
+        ):
             while part := old.read(CHUNK):
                 new.write(part)
     except UnicodeError as error:
@@ -261,85 +269,3 @@ def parse(
             raise
     except duckdb.Error:
         return -1
-
-
-def write_mended(path: Path, mended: Path, delimiter: str, width: int, *, header: bool) -> None:
-    """Write every record with its number and what is wrong with it before its fields, in order."""
-    skip = int(header)
-    with mended.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        for number, (fields, problem) in enumerate(records(path, delimiter, width)):
-            if number < skip or fields == []:
-                continue
-            if not problem and len(fields) > width:
-                problem = "extra_columns"
-            writer.writerow([number + 1 - skip, problem, *[*fields, *[""] * width][:width]])
-
-
-def records(path: Path, delimiter: str, width: int) -> Iterator[tuple[list[str], str]]:
-    """Fields of each record and what is wrong with it: "" or `unclosed_quote`; a blank line is an empty record.
-
-    A field whose quote is not closed on its line goes on for at most `LOOK_AHEAD` lines, to where it gives a whole row;
-    where it never does, the quote is text and the line is named.
-    """
-    with path.open(encoding="utf-8-sig", newline="\n") as file:
-        ahead: deque[str] = deque()
-        while True:
-            line = ahead.popleft() if ahead else file.readline()
-            if not line:
-                return
-            bare = line.rstrip("\r\n")
-            if '"' not in bare:
-                yield (bare.split(delimiter) if bare else []), ""
-                continue
-            fields, is_open = fields_of(bare, delimiter)
-            if not is_open:
-                yield fields, ""
-                continue
-            while len(ahead) < LOOK_AHEAD and (more := file.readline()):
-                ahead.append(more)
-            text, whole = line, None
-            for used, more in enumerate(ahead, start=1):
-                text += more
-                if '"' in more:
-                    found, still_open = fields_of(text.rstrip("\r\n"), delimiter)
-                    if not still_open and len(found) == width:
-                        whole = found
-                        for _ in range(used):
-                            ahead.popleft()
-                    break
-            yield (fields, "unclosed_quote") if whole is None else (whole, "")
-
-
-def fields_of(text: str, delimiter: str) -> tuple[list[str], bool]:
-    """Fields of a record, and whether one opens a quote that nothing closes.
-
-    A field with text beside its quotes is taken as it stands.
-    """
-    fields, at, is_open = [], 0, False
-    quoted = re.compile(rf'[ \t]*"((?:[^"]|"")*)"[ \t]*(?={re.escape(delimiter)}|$)')
-    while True:
-        found = quoted.match(text, at)
-        if found:
-            fields.append(found[1].replace('""', '"'))
-            at = found.end()
-        else:
-            is_open |= text[at:].lstrip(" \t").startswith('"') and text.count('"', at) % 2 == 1
-            end = text.find(delimiter, at)
-            end = len(text) if end < 0 else end
-            fields.append(text[at:end])
-            at = end
-        if at >= len(text):
-            return fields, is_open
-        at += 1
-
-
-def parse_mended(connection: duckdb.DuckDBPyConnection, mended: Path, staged: Path, width: int) -> None:
-    """Parse what `write_mended` wrote."""
-    names = ["crow", "cproblem", *(f"c{n}" for n in range(width))]
-    columns = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
-    connection.execute(
-        f"COPY (SELECT * FROM read_csv({pattern(mended)}, header=false, delim=',', quote='\"', escape='\"', "
-        f"auto_detect=false, strict_mode=true, parallel=false, hive_partitioning=false, columns={{{columns}}})) "
-        f"TO {literal(staged)} (FORMAT parquet, COMPRESSION lz4)"
-    )
