@@ -50,6 +50,12 @@ def _current(pointer: Path, changed_ns: int) -> str:
     return str(read_json(pointer)["current"])
 
 
+def imported(name: str, version: str) -> str:
+    """When a version of `name` was last imported: its manifest and report are other ones then, under the same hash."""
+    folder = workspace().dataset_dir(name) / version
+    return ",".join(changed(folder / file) for file in ("manifest.json", "report.json"))
+
+
 def run_key(name: str) -> str:
     """What changes when run `name` or its data set does: times of description, status, checkpoints and codebooks, and
     the hash that the data set's name points to."""
@@ -106,14 +112,14 @@ def _content(of: Workspace, name: str, key: str, data: str) -> str:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _dataset(root: str, name: str, key: str) -> Dataset:
+def _dataset(root: str, name: str, key: str, since: str) -> Dataset:
     from seminar_core.data.opening import open_dataset
 
     return open_dataset(Workspace(Path(root)), name)
 
 
 def dataset(name: str) -> Dataset:
-    """The data set `name`, opened once per content.
+    """The data set `name`, opened once per import.
 
     Raises:
         UnknownDatasetError: the workspace does not hold it.
@@ -122,9 +128,8 @@ def dataset(name: str) -> Dataset:
     if not key:
         from seminar_core.data.opening import open_dataset
 
-        opened = open_dataset(workspace(), name)
-        return _dataset(str(workspace().root), name, opened.hash)
-    return _dataset(str(workspace().root), name, key)
+        key = open_dataset(workspace(), name).hash
+    return _dataset(str(workspace().root), name, key, imported(name, key))
 
 
 def life(name: str, person: str) -> Life:
@@ -197,7 +202,7 @@ def run(name: str) -> Any:
 
 
 @st.cache_data(max_entries=ENTRIES, show_spinner="Reading the data set …")
-def _report(root: str, name: str, key: str) -> dict[str, Any]:
+def _report(root: str, name: str, key: str, since: str) -> dict[str, Any]:
     from seminar_core.data.report import report as build
 
     return build(dataset(name))
@@ -205,7 +210,8 @@ def _report(root: str, name: str, key: str) -> dict[str, Any]:
 
 def report(name: str) -> dict[str, Any]:
     """The data report of data set `name`, as the command `report` answers."""
-    return _report(str(workspace().root), name, dataset(name).hash)
+    key = dataset(name).hash
+    return _report(str(workspace().root), name, key, imported(name, key))
 
 
 @st.cache_data(max_entries=ENTRIES, show_spinner="Looking for people …")

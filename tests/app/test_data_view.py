@@ -14,8 +14,10 @@ from streamlit.testing.v1 import AppTest
 import seminar_core
 from app import limits, loaders
 from app.stations.data import figures
+from app.stations.data import loaders as sources
 from app.stations.data.hints import for_page
 from seminar_core.data.event_source import HINTS
+from seminar_core.data.importers.table import import_table
 from seminar_core.data.opening import open_dataset
 from seminar_core.data.report import report
 from seminar_core.data.versions import remove_released
@@ -58,6 +60,25 @@ def test_the_counts_are_the_reports(open_app, tiny_workspace):
     words = words_of(at)
     for problem in said["problems"]:
         assert problem["kind"].replace("_", " ") in words and problem["hint"] in words
+
+
+def test_the_report_of_a_mended_file_is_shown_though_the_content_is_the_same(tmp_path, monkeypatch):
+    workspace = Workspace(tmp_path / "workspace")
+    monkeypatch.setenv("SEMINAR_WORKSPACE", str(workspace.root))
+    file, rows = tmp_path / "events.csv", "person,time,item\nu1,1600000000,a\nu2,1600000010,b\n"
+
+    def told(text: str) -> tuple[str, list[str], int, list[str], int]:
+        file.write_text(text)
+        import_table(workspace, file, "data")
+        dataset, waits = loaders.dataset("data"), sources.offered_report("data", loaders.dataset("data").hash)
+        of = (loaders.report("data"), waits[0])
+        kinds = [[problem["kind"] for problem in said["problems"]] for said in of]
+        rejected = [manifest["counts"]["rejected"] for manifest in (dataset.manifest, waits[1])]
+        return dataset.hash, kinds[0], rejected[0], kinds[1], rejected[1]
+
+    content, *damaged = told(rows + "u3,soon,a\n")
+    assert damaged == [["unreadable_time", "no_items_file"], 1] * 2
+    assert told(rows) == (content, *[["no_items_file"], 0] * 2)
 
 
 def test_the_catalogue_says_how_much_of_it_is_shown(open_app, tiny_workspace):

@@ -23,7 +23,7 @@ def offered_version(name: str) -> str | None:
 
 
 @st.cache_data(max_entries=loaders.ENTRIES, show_spinner="Reading the report …")
-def _offered_report(root: str, name: str, version: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _offered_report(root: str, name: str, version: str, since: str) -> tuple[dict[str, Any], dict[str, Any]]:
     from seminar_core.data.dataset import Dataset
     from seminar_core.data.report import report as build
 
@@ -33,7 +33,7 @@ def _offered_report(root: str, name: str, version: str) -> tuple[dict[str, Any],
 
 def offered_report(name: str, version: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Report and manifest of a version that waits."""
-    return _offered_report(str(loaders.workspace().root), name, version)
+    return _offered_report(str(loaders.workspace().root), name, version, loaders.imported(name, version))
 
 
 @st.cache_data(max_entries=loaders.ENTRIES, show_spinner=False)
