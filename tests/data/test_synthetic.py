@@ -23,7 +23,7 @@ from seminar_core.data.synthetic.lives import draw_life
 from seminar_core.data.synthetic.sample import write_sample
 from seminar_core.data.synthetic.truth import Truth
 from seminar_core.errors import ConfigError, CorruptFileError, ExistsError, ShapeError
-from seminar_core.files import read_json, sha256_of
+from seminar_core.files import read_json, sha256_of, write_json
 from seminar_core.workspace import Workspace
 
 PEOPLE, ITEMS = 60, 600
@@ -259,6 +259,23 @@ def test_an_older_sample_is_replaced(tmp_path):
     write_sample(tmp_path / "s", people=2, items=120)
     write_sample(tmp_path / "s", people=3, items=120)
     assert read_json(tmp_path / "s" / "manifest.json")["people"] == 3
+
+
+def test_the_runs_of_a_sample_stay_with_the_same_data_and_are_never_replaced_with_other(tmp_path):
+    out = tmp_path / "s"
+    write_sample(out, people=2, items=120)
+    write_json(out / "run" / "sample-seminar" / "run.json", {})
+    write_json(out / "run" / ".answers" / "a.json", {"kept": True})
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    write_sample(out, people=2, items=120)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    with pytest.raises(ExistsError, match="comes with run 'sample-seminar', which was trained on other data") as caught:
+        write_sample(out, people=2, items=120, seed=1)
+    assert str(out / "run") in caught.value.hint
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    (out / "manifest.json").unlink()
+    with pytest.raises(ExistsError):
+        write_sample(out, people=2, items=120)
 
 
 def test_too_small_a_world_is_refused(tmp_path):

@@ -11,14 +11,15 @@ nothing but item frequencies can be learnt; in both, only a person's first meeti
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...errors import ConfigError, ExistsError
-from ...files import atomic_directory, sha256_of, write_json
+from ...errors import ConfigError, CorruptFileError, ExistsError, MissingFileError
+from ...files import atomic_directory, read_json, sha256_of, write_json
 from ...progress import Progress, silent
 from .catalogue import TOPICS, draw_pictures, plant_items
 from .folder import readme, write_events, write_items, write_truth
@@ -41,7 +42,7 @@ def write_sample(
     noise: bool = False,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Write the sample data set to the folder `out`, by rename; an older sample there is replaced.
+    """Write the sample data set to the folder `out`, by rename; an older sample there is replaced, its runs stay.
 
     Args:
         noise: draw items from their frequencies alone.
@@ -51,7 +52,7 @@ def write_sample(
 
     Raises:
         ConfigError: fewer than one person or too few items for the topics.
-        ExistsError: `out` holds something that is not a sample.
+        ExistsError: `out` holds something that is not a sample, or runs that were trained on other data.
     """
     out = Path(out)
     if people < 1 or items < FEWEST_ITEMS:
@@ -75,7 +76,9 @@ def write_sample(
         (folder / "truth").mkdir()
         write_truth(folder / "truth", catalogue, lives, frequency, seed, noise)
         events = sum(len(life.item) for life in lives)
-        return _finish(folder, out, seed=seed, people=people, items=items, events=events, noise=noise)
+        answer = _finish(folder, out, seed=seed, people=people, items=items, events=events, noise=noise)
+        _keep_runs(out, folder, answer["sha256"])
+    return answer
 
 
 def _refuse_foreign(out: Path) -> None:
@@ -90,6 +93,27 @@ def _refuse_foreign(out: Path) -> None:
             f"{out} holds {foreign[0]!r}, which no sample has; nothing was replaced",
             hint="choose an empty or a new folder with --out",
         )
+
+
+def _keep_runs(out: Path, folder: Path, sha256: str) -> None:
+    """Take the runs that come with the sample in `out` along into `folder`; they are of the data with this sum alone.
+
+    Raises:
+        ExistsError: there are some, and those data were others.
+    """
+    runs = sorted(path.parent.name for path in (out / "run").glob("[!.]*/run.json"))
+    if not runs:
+        return
+    try:
+        before = read_json(out / "manifest.json").get("sha256")
+    except (MissingFileError, CorruptFileError):
+        before = None
+    if before != sha256:
+        raise ExistsError(
+            f"{out} comes with run {runs[0]!r}, which was trained on other data than these; nothing was replaced",
+            hint=f"choose another folder with --out, or move {out / 'run'} away first",
+        )
+    shutil.copytree(out / "run", folder / "run")
 
 
 def _as_noise(lives: list[PlantedLife], frequency: np.ndarray, rng: np.random.Generator) -> list[PlantedLife]:
