@@ -16,10 +16,12 @@ from streamlit.testing.v1 import AppTest
 
 from app.stations.training import figures
 from seminar_core.beside import sample_directory
+from seminar_core.data.opening import open_dataset
 from seminar_core.files import append_line, write_json
 from seminar_core.jobs import control as jobs
 from seminar_core.jobs import engines, warmup
 from seminar_core.training.curves import Curves
+from seminar_core.training.run_files import current_hash
 from seminar_core.workspace import Workspace
 from tests.studies.test_comparison import PEOPLE
 from tests.studies.test_comparison import make as make_measured
@@ -145,6 +147,16 @@ def test_the_form_says_what_is_missing(served: Workspace):
     test = page(part="start", recipe="finetune")
     assert any("starts from a pretrained run and none is chosen" in e.value.replace("\\", "") for e in test.error)
     assert "start_now" not in buttons(test)
+
+
+def test_a_pretraining_of_older_data_is_not_offered_to_start_from(served: Workspace):
+    make_run(served, "old", kind="psu")  # of the hash `h`
+    make_run(served, "fresh", kind="psu")
+    card = json.loads((served.run_dir("fresh") / "run.json").read_text())
+    open_dataset(served, "sample")
+    card["dataset_hash"] = current_hash(served, "sample")
+    write_json(served.run_dir("fresh") / "run.json", card)
+    assert page(part="start", recipe="finetune").selectbox(key="start_parent").options == ["fresh"]
 
 
 def test_a_running_job_shows_percent_and_can_be_cancelled_and_resumed(served: Workspace):

@@ -43,10 +43,12 @@ def form() -> tuple[menu.Choice, dict[str, Any]]:
     if len(card.models) > 1:
         model = st.selectbox("Model", card.models, key="start_model", help="What is trained on the same batches")
     if card.needs_parent:
-        found = [r["run"] for r in loaders.runs(state.get("dataset")) if r.get("kind") == "psu"]
-        parent = st.selectbox("Starts from", found, key="start_parent", help="A finished pretraining of this data set")
+        found = [r["run"] for r in loaders.runs(state.get("dataset")) if r.get("kind") == "psu" and not r.get("stale")]
+        parent = st.selectbox(
+            "Starts from", found, key="start_parent", help="A pretraining of this data set as it is now"
+        )
         if not found:
-            st.info("This data set has no pretrained run yet: choose the recipe Pretrain first.")
+            st.info("This data set, as it is now, has no pretrained run yet: choose the recipe Pretrain first.")
     run = st.text_input(
         "Name of the run", value=free_name(recipe), key=f"start_run_{recipe}", max_chars=80,
         help="Letters, digits, dot, dash and underscore",
