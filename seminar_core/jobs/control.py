@@ -292,6 +292,8 @@ def cancel(workspace: Workspace, job: str, *, wait: bool = True) -> dict[str, An
             )
         if cancel_age_s(job_dir) is None:
             (job_dir / "cancel").touch()
+        if now["state"] == "queued" and now["engine"] == "slurm":  # also one that the cluster has put back
+            engine_named("slurm").kill(job_dir, read_status(job_dir))
     while wait and (now := enforce(job_dir))["state"] in LIVE:
         time.sleep(POLL_S)
     return now if wait else row(job_dir)

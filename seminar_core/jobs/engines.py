@@ -21,9 +21,22 @@ from typing import Any, Protocol
 from ..errors import NotReadyError, UnknownNameError
 from ..files import read_json, write_json
 from .ranks import watched
-from .state import LIVE, JobSpec, JobStatus, cancel_age_s, heartbeat_age_s, is_alive, read_status, true_state
+from .state import (
+    LIVE,
+    STARTING_S,
+    JobSpec,
+    JobStatus,
+    cancel_age_s,
+    heartbeat_age_s,
+    is_alive,
+    read_status,
+    status_time_s,
+    true_state,
+)
 
 PROJECT = Path(__file__).resolve().parents[2]
+UNASKED = "UNASKED"
+"""Instead of Slurm's word for a job, where its queue cannot be asked."""
 _STARTED: list[subprocess.Popen[bytes]] = []
 
 
@@ -160,39 +173,69 @@ class SlurmEngine:
         write_json(job_dir / "engine.json", {"slurm_job": job.job_id, "submitted_s": time.time()})
 
     def state(self, job_dir: Path, status: JobStatus) -> str:
-        """What the job wrote, checked against the queue: a job that Slurm no longer knows is over."""
+        """What the job wrote, checked against the queue: a job that Slurm no longer knows is over.
+
+        Where the queue cannot be asked (no Slurm on this machine, its controller is away), the heartbeat tells.
+        """
         stopping = cancel_age_s(job_dir) is not None
         ended_by_cluster = status.state == "stopped" and not stopping
         if status.state not in LIVE and not ended_by_cluster:
             return status.state
-        queue = self.queue_state(job_dir)
+        queue = "PENDING" if is_submitted_now(job_dir, status) else self.queue_state(job_dir)
         if ended_by_cluster:
-            return "queued" if queue in ("PENDING", "CONFIGURING", "REQUEUED") else "stopped"
-        age = heartbeat_age_s(job_dir)
+            return "queued" if queue in ("PENDING", "CONFIGURING", "REQUEUED", "RUNNING") else "stopped"
         if queue is None:
             final = read_status(job_dir)
             return final.state if final.state not in LIVE else ("stopped" if stopping else "lost")
+        if queue == UNASKED and status.pid is not None:
+            return true_state(job_dir, status)
         if stopping:
             return "stopping"
-        return "running" if queue == "RUNNING" and status.state == "running" and age is not None else "queued"
+        begun = status.state == "running" and heartbeat_age_s(job_dir) is not None
+        return "running" if queue == "RUNNING" and begun else "queued"
 
     def queue_state(self, job_dir: Path) -> str | None:
-        """Slurm's word for the job (PENDING, RUNNING, ...); None when it is no longer in the queue."""
+        """Slurm's word for the job (PENDING, RUNNING, ...); None when it is no longer in the queue, else `UNASKED`."""
         if not (job_dir / "engine.json").is_file():
             return None
         number = str(read_json(job_dir / "engine.json")["slurm_job"])
-        answer = subprocess.run(
-            ["squeue", "--noheader", "--jobs", number, "--states", "all", "--format", "%T"],
-            capture_output=True, text=True, timeout=30, check=False,
-        )  # fmt: skip
+        answer = told_by("squeue", "--noheader", "--jobs", number, "--states", "all", "--format", "%T")
+        if answer is None or (answer.returncode and "Invalid job id" not in answer.stderr):
+            return UNASKED
         word = answer.stdout.strip()
         return word if word in ("PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "COMPLETING", "REQUEUED") else None
 
     def kill(self, job_dir: Path, status: JobStatus) -> None:
-        """Take the job off the cluster."""
+        """Take the job off the cluster.
+
+        Raises:
+            NotReadyError: Slurm cannot be reached from here.
+        """
         if (job_dir / "engine.json").is_file():
             number = str(read_json(job_dir / "engine.json")["slurm_job"])
-            subprocess.run(["scancel", "--full", number], capture_output=True, timeout=30, check=False)
+            if told_by("scancel", "--full", number) is None:
+                raise NotReadyError(
+                    f"job {job_dir.name} is asked to stop, but scancel, which takes it off the cluster, cannot be run "
+                    "here",
+                    hint=f"run `scancel --full {number}` on a machine of the cluster, or wait until the job sees it",
+                )
+
+
+def told_by(*command: str) -> subprocess.CompletedProcess[str] | None:
+    """What a command of Slurm answers; None where this machine has none, or nobody answers in 30 s."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return None
+
+
+def is_submitted_now(job_dir: Path, status: JobStatus) -> bool:
+    """Whether a job is on its way to the cluster, which has given it no number yet."""
+    asked_s = status_time_s(job_dir)
+    if status.state != "queued" or status.pid is not None or time.time() - asked_s > STARTING_S:
+        return False
+    number = job_dir / "engine.json"
+    return not number.is_file() or number.stat().st_mtime < asked_s
 
 
 def slurm_minutes() -> int:

@@ -109,6 +109,16 @@ def test_a_requeued_job_goes_on_from_its_checkpoint(node: SlurmNode, workspace: 
     assert sorted(set(seen)) == list(range(40)) and len(seen) <= 42
 
 
+def test_a_requeued_job_that_is_cancelled_leaves_the_clusters_queue(node: SlurmNode, workspace: Workspace):
+    job = jobs.start(workspace, words(steps=400, pause=0.1), engine="slurm")["job"]
+    wait_for(lambda: len(steps_seen(workspace)) >= 3)
+    number = slurm_number(workspace, job)
+    node.ask("scontrol", "requeue", number)
+    wait_for(lambda: state(workspace, job) == "queued" and "PENDING" in node.ask("squeue", "-h", "-o", "%T"))
+    assert jobs.cancel(workspace, job)["state"] == "stopped"
+    wait_for(lambda: node.ask("squeue", "-h", "-o", "%T", "--jobs", number) == "", 20)
+
+
 def test_a_job_waiting_for_the_cluster_is_queued_and_can_be_cancelled(node: SlurmNode, workspace: Workspace):
     node.ask("scontrol", "update", "partitionname=all", "state=down")
     job = jobs.start(workspace, words(steps=5), engine="slurm")["job"]
