@@ -210,11 +210,11 @@ def row(job_dir: Path) -> dict[str, Any]:
     state = status.state
     try:
         spec = read_spec(job_dir)
+        state = engine_named(spec.engine).state(job_dir, status)
     except SeminarError as broken:
         error = error or broken.as_dict()
         state = "failed" if state in LIVE else state
     else:
-        state = engine_named(spec.engine).state(job_dir, status)
         if state != status.state:
             status = read_status(job_dir)
             error = status.error

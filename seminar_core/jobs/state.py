@@ -120,17 +120,20 @@ class JobSpec:
         """Read strictly.
 
         Raises:
-            ConfigError: an unknown key or a missing one.
+            ConfigError: an unknown key, a missing one, or a value of the wrong kind.
         """
         known = {f.name for f in fields(cls)}
+        hint = "undo the edit of spec.json, or start the job anew"
+        if not isinstance(values, dict) or not isinstance(values.get("words", []), list):
+            raise ConfigError("the job's spec.json is no table whose 'words' are a list", hint=hint)
         unknown = sorted(set(values) - known)
         if unknown or not {"words", "workspace"} <= set(values):
             what = f"unknown keys {unknown}" if unknown else "no 'words' or no 'workspace'"
-            raise ConfigError(
-                f"the job's spec.json has {what}; known keys: {', '.join(sorted(known))}",
-                hint="undo the edit of spec.json, or start the job anew",
-            )
-        return cls(**{**values, "words": tuple(str(w) for w in values["words"])})
+            raise ConfigError(f"the job's spec.json has {what}; known keys: {', '.join(sorted(known))}", hint=hint)
+        try:
+            return cls(**{**values, "words": tuple(str(w) for w in values["words"])})
+        except TypeError as error:
+            raise ConfigError(f"the job's spec.json has a value of the wrong kind: {error}", hint=hint) from error
 
 
 @dataclass
@@ -183,15 +186,16 @@ def read_status(job_dir: Path) -> JobStatus:
     """Read the status as its process wrote it; a job that has not been written yet is queued.
 
     Raises:
-        CorruptFileError: it is no JSON object.
+        CorruptFileError: it is no JSON object, or its state is none.
     """
     try:
         values = read_json(job_dir / "status.json")
     except MissingFileError:
         return JobStatus()
-    if not isinstance(values, dict):
+    if not isinstance(values, dict) or values.get("state", "queued") not in STATES:
         raise CorruptFileError(
-            f"{job_dir / 'status.json'} is no JSON object", hint="delete the job's folder and start the job again"
+            f"{job_dir / 'status.json'} is no JSON object with one of the states {', '.join(STATES)}",
+            hint="delete the job's folder and start the job again",
         )
     known = {f.name for f in fields(JobStatus)}
     return JobStatus(**{key: value for key, value in values.items() if key in known})

@@ -274,7 +274,7 @@ def test_a_name_that_leaves_the_workspace_is_refused_before_anything_starts(work
     assert jobs.rows(workspace) == []
 
 
-@pytest.mark.parametrize("left", ["", '{"state": "run', "[]"])
+@pytest.mark.parametrize("left", ["", '{"state": "run', "[]", '{"state": "resting"}'])
 def test_a_damaged_status_is_that_jobs_failure_and_stops_no_other(workspace: Workspace, left: str):
     broken = jobs.start(workspace, words("a", steps=3))["job"]
     wait_until(workspace, broken, "done")
@@ -296,6 +296,25 @@ def test_a_run_with_a_damaged_status_is_listed_as_damaged_and_can_be_deleted(wor
     (row,) = [row for row in list_runs(workspace)["runs"] if row["run"] == "broken"]
     assert row["state"] == "damaged" and "status.json" in row["error"]
     assert delete(workspace, "run", "broken")["deleted"] == "broken" and not directory.exists()
+
+
+@pytest.mark.parametrize(
+    ("left", "says"),
+    [
+        ("[]", "no table whose 'words' are a list"),
+        ('{"words": 5, "workspace": "w"}', "no table whose 'words' are a list"),
+        ('{"words": ["map"], "workspace": "w", "threads": "two"}', "a value of the wrong kind"),
+        ('{"words": ["map"], "workspace": "w", "engine": "ray"}', "engine 'ray' is not known"),
+    ],
+)
+def test_a_damaged_specification_is_that_jobs_failure_and_stops_no_other(workspace: Workspace, left: str, says: str):
+    for name in ("map-0001", "map-0002"):
+        workspace.job_dir(name).mkdir(parents=True)
+        write_spec(workspace.job_dir(name), JobSpec(("map", "--run", "r"), str(workspace.root)))
+        write_status(workspace.job_dir(name), JobStatus())
+    (workspace.job_dir("map-0001") / "spec.json").write_text(left)
+    first, second = jobs.rows(workspace)
+    assert (first["state"], second["state"]) == ("failed", "queued") and says in first["error"]["message"]
 
 
 def test_options_are_read_from_the_words():
