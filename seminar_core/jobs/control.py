@@ -95,6 +95,7 @@ def start(
     threads: int | None = None,
     processes: int = 1,
     nodes: int = 1,
+    folder: str = "",
 ) -> dict:
     """Start `words` (a command line without the program) as a background job and return its row at once.
 
@@ -105,6 +106,7 @@ def start(
         threads: of each process; as this process has unless given.
         processes: that train it together.
         nodes: machines of a cluster over which they are spread evenly.
+        folder: that relative paths among the words start from; the present one unless given.
 
     Raises:
         UnknownNameError: a command that cannot be a job, or an unknown engine.
@@ -119,7 +121,7 @@ def start(
     count = threads or int(os.environ.get("OMP_NUM_THREADS") or 1)
     engine_named(engine)
     who = person().name
-    spec = JobSpec(words, str(workspace.root), engine, os.getcwd(), count, time.time(), processes, nodes, who)
+    spec = JobSpec(words, str(workspace.root), engine, folder or os.getcwd(), count, time.time(), processes, nodes, who)
     for option, what in (("run", "run"), ("from", "run"), ("name", "data set")):
         if (name := spec.option(option)) is not None:
             checked_name(name, what)
@@ -203,7 +205,8 @@ def row(job_dir: Path) -> dict[str, Any]:
         status = read_status(job_dir)
     except CorruptFileError as broken:
         status = JobStatus(state="failed", error=broken.as_dict(), message="its status is damaged")
-    facts: dict[str, Any] = dict.fromkeys(("command", "run", "engine", "dataset", "created_s", "smaller_batch"))
+    unknown = ("command", "run", "engine", "folder", "dataset", "created_s", "smaller_batch")
+    facts: dict[str, Any] = dict.fromkeys(unknown)
     facts |= {"processes": 1, "nodes": 1}
     facts["words"] = []
     error = status.error
@@ -220,7 +223,7 @@ def row(job_dir: Path) -> dict[str, Any]:
             error = status.error
         facts = {
             "command": spec.command, "run": spec.run, "engine": spec.engine, "words": list(spec.words),
-            "dataset": spec.option("dataset"), "created_s": spec.created_s,
+            "folder": spec.folder, "dataset": spec.option("dataset"), "created_s": spec.created_s,
             "smaller_batch": smaller.offered(spec, status), "processes": spec.processes, "nodes": spec.nodes,
         }  # fmt: skip
     if state == "lost" and error is None:

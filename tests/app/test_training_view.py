@@ -237,6 +237,16 @@ def test_a_finished_training_leads_to_its_map_and_can_be_repeated(served: Worksp
     wait_for(lambda: all(row["state"] == "done" for row in jobs.rows(served)))
 
 
+def test_a_repeated_training_finds_the_files_that_its_words_name(served: Workspace, tmp_path: Path, monkeypatch):
+    (tmp_path / "mine.toml").write_text("seed = 3\n")
+    with monkeypatch.context() as elsewhere:
+        elsewhere.chdir(tmp_path)
+        job = jobs.start(served, [*words(steps=1), "--config", "mine.toml"])["job"]
+    wait_for(lambda: jobs.show(served, job)["state"] == "done")
+    page(job=job).button(key=f"seeds_{job}").click().run()
+    assert {row["folder"] for row in jobs.rows(served)} == {str(tmp_path)} and len(jobs.rows(served)) == 4
+
+
 def test_best_and_last_are_told_apart(served: Workspace):
     job = jobs.start(served, words(steps=1))["job"]
     wait_for(lambda: jobs.show(served, job)["state"] == "done")

@@ -193,7 +193,8 @@ def actions(row: dict[str, Any]) -> None:
             help="Starts three runs of their own",
         ):
             for seed in range(1, 4):
-                limits.start_job(workspace, menu.with_seed(row["words"], seed), **launched_with(row))
+                words = menu.with_seed(row["words"], seed)
+                limits.start_job(workspace, words, folder=row["folder"], **launched_with(row))
             st.rerun(scope="app")
         if row["state"] not in LIVE:
             forget(job)
