@@ -182,7 +182,8 @@ def _picture_source(
         return no_pictures
     row_of = {source: row for row, source in enumerate(rows, start=1)}
     if header["image"] == "BLOB" or header["image"].replace('"', "").startswith("STRUCT(bytes BLOB"):
-        return lambda: _column_pictures(parquet_parts(path), row_of)  # such a struct is how Hugging Face writes them
+        place = list(header).index("image")  # the file may call the column otherwise
+        return lambda: _column_pictures(parquet_parts(path), place, row_of)  # the struct is how Hugging Face writes
     if header["image"] != "VARCHAR":
         raise InvalidDataError(
             f"{path}: column 'image' has the type {header['image']}, which cannot be a picture",
@@ -196,13 +197,20 @@ def _picture_source(
     return lambda: ((row, file.read_bytes() if file.is_file() else b"") for row, file in files)
 
 
-def _column_pictures(parts: list[Path], row_of: dict[int, int]) -> Iterator[tuple[int, bytes]]:
-    batches = (batch for part in parts for batch in pq.ParquetFile(part).iter_batches(500, columns=["image"]))
-    for source, value in enumerate((value for batch in batches for value in batch.column(0)), start=1):
+def _column_pictures(parts: list[Path], place: int, row_of: dict[int, int]) -> Iterator[tuple[int, bytes]]:
+    values = (value for part in parts for value in _cells(pq.ParquetFile(part), place))
+    for source, value in enumerate(values, start=1):
         data = value.as_py()
         data = data.get("bytes") if isinstance(data, dict) else data
         if data and source in row_of:
             yield row_of[source], data
+
+
+def _cells(file: pq.ParquetFile, place: int) -> Iterator[pa.Scalar]:
+    """Cells of the column at a place of a Parquet, a few rows in memory at a time."""
+    name = file.schema_arrow.names[place]
+    for batch in file.iter_batches(500, columns=[name]):
+        yield from batch.column(name)
 
 
 def picture_path(folder: Path, name: str) -> Path:

@@ -10,8 +10,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from PIL import Image
 
+from seminar_core.data.hints import Hints
+from seminar_core.data.importers.table import import_table
+from seminar_core.data.opening import open_dataset
 from seminar_core.data.pictures import normalised, write_pictures
 from seminar_core.workspace import Workspace
 from tests.data.table_text import imported, problems, write_csv
@@ -93,6 +97,19 @@ def test_pictures_may_be_files_in_the_folder_pictures(workspace: Workspace, tmp_
     (path / "pictures" / "red.png").write_bytes(encoded((30, 30)))
     data = imported(workspace, path)
     assert data.items_frame()["image_state"].tolist() == ["ok", "ok", "unreadable", "absent"]
+
+
+@pytest.mark.parametrize("name", ["Image", "picture", "pictures.of", "image_1"])
+@pytest.mark.parametrize("struct", [False, True])
+def test_bytes_of_pictures_may_stand_under_another_name(workspace: Workspace, tmp_path: Path, name, struct) -> None:
+    write_csv(tmp_path / "in", "person,time,item\np,1,a\n")
+    cells = [encoded((8, 8)), None]
+    column = pa.array([{"bytes": cell, "path": None} for cell in cells]) if struct else pa.array(cells)
+    table = pa.table({"item": ["a", "b"], f"{name}.small": ["x", "y"], name: column})
+    pq.write_table(table, tmp_path / "in" / "items.parquet")
+    told = {} if name == "Image" else {"image": name}
+    import_table(workspace, tmp_path / "in", "data", hints=Hints(columns=told))
+    assert open_dataset(workspace, "data").has_picture.tolist() == [False, True, False]
 
 
 def stored(data: bytes) -> np.ndarray:
