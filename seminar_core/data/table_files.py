@@ -132,7 +132,7 @@ def parquet_rows(connection: duckdb.DuckDBPyConnection, path: Path, parts: list[
         rows = f"file_row_number + {before + 1}" if numbered else f"row_number() OVER () + {before}"
         selects.append(
             f"SELECT {rows} AS {identifier(ROW)}, CAST(NULL AS VARCHAR) AS {identifier(PROBLEM)}, "
-            f"{', '.join(map(identifier, header))} FROM read_parquet({pattern(part)}, "
+            f"{', '.join(cell_sql(name, kind) for name, kind in header.items())} FROM read_parquet({pattern(part)}, "
             f"{'file_row_number=true, ' if numbered else ''}hive_partitioning=false)"
         )
         if several:
@@ -143,20 +143,25 @@ def parquet_rows(connection: duckdb.DuckDBPyConnection, path: Path, parts: list[
     return header, " UNION ALL ".join(selects)
 
 
+def cell_sql(name: str, kind: str) -> str:
+    """SQL of a cell; one of a column that is text, or NULL throughout, as text."""
+    return f"CAST({identifier(name)} AS VARCHAR) AS {identifier(name)}" if kind == "VARCHAR" else identifier(name)
+
+
 def listing(header: dict[str, str]) -> str:
     """Columns with their types, for a message."""
     return ", ".join(f"{name!r} {kind}" for name, kind in header.items())
 
 
 def parquet_header(connection: duckdb.DuckDBPyConnection, path: Path, inner: Path) -> dict[str, str]:
-    """Column names and duckdb types of a Parquet file."""
+    """Column names and duckdb types of a Parquet file; a column that is NULL throughout may have none and is text."""
     with reading(path, inner):
         rows = connection.execute(
             f"DESCRIBE SELECT * FROM read_parquet({pattern(inner)}, hive_partitioning=false)"
         ).fetchall()
     for name, *_ in rows:
         refuse_name(path, name)
-    return {row[0]: row[1] for row in rows}
+    return {name: "VARCHAR" if kind == '"NULL"' else kind for name, kind, *_ in rows}
 
 
 def renamed(

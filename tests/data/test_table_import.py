@@ -318,3 +318,32 @@ def test_every_event_comes_back_in_time_order_with_ties_in_file_order(rows: list
             for t, i, q, label in zip(life.time_s, life.item, life.query, life.label, strict=True)
         ]
         assert found == expected
+
+
+@pytest.mark.parametrize("name", ["query", "action", "label"])
+def test_a_column_that_is_null_throughout_is_as_good_as_absent(workspace: Workspace, tmp_path: Path, name: str) -> None:
+    events = {"person": ["u", "u"], "time": [1, 2], "item": ["a", "b"]}
+    items = pa.table({"item": ["a", "b"], "title": ["A", "B"], "image": pa.nulls(2), "category": pa.nulls(2)})
+    for more in ({}, {name: pa.nulls(2)}):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        pq.write_table(pa.table(events | more), tmp_path / "in" / "events.parquet")
+        pq.write_table(items, tmp_path / "in" / "items.parquet")
+        data = imported(workspace, tmp_path / "in", f"with{len(more)}")
+        assert (data.query_texts, data.actions, data.store.label.tolist()) == ([""], ["browse"], [-1, -1])
+        assert not data.has_picture.any() and data.category.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("name", ["person", "time", "item"])
+def test_a_needed_column_that_is_null_throughout_rejects_every_row(workspace: Workspace, tmp_path: Path, name) -> None:
+    events = {"person": ["u", "u"], "time": [1, 2], "item": ["a", "b"], name: pa.nulls(2)}
+    pq.write_table(pa.table(events), tmp_path / "events.parquet")
+    with pytest.raises(EmptyDataError, match=f"all 2 rows were rejected \\(2 empty_{name}\\)"):
+        imported(workspace, tmp_path)
+
+
+def test_a_part_without_a_value_has_the_type_of_the_others(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "events.parquet").mkdir()
+    for n, query in enumerate([pa.nulls(1), pa.array(["shoe"])]):
+        table = pa.table({"person": ["u"], "time": [n], "item": ["a"], "query": query})
+        pq.write_table(table, tmp_path / "events.parquet" / f"part-{n}.parquet")
+    assert imported(workspace, tmp_path).query_texts == ["", "shoe"]
