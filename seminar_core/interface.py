@@ -98,10 +98,10 @@ class Run:
         from .search.question import Question
 
         names = {"hide_from": "hide_from_s", "hide_to": "hide_to_s"}
-        settings = {names.get(name, name): value for name, value in asked.items()}
+        settings = {names.get(name, name): value for name, value in asked.items() if value is not None}
         if "mask" in settings:
             settings["mask"] = tuple(channel.upper() for channel in settings["mask"])
-        if settings.get("weights") is not None:
+        if "weights" in settings:
             settings["weights"] = tuple(settings["weights"])
         return Question(person, item, **settings)
 
@@ -111,7 +111,7 @@ class Run:
         Args:
             person, item: ids as in the source data.
             asked: as the command's options: query, at, k, spec, shortlist, weights (four numbers), mask (letters),
-                hide_from, hide_to, head, method.
+                hide_from, hide_to, head, method; None = left out.
 
         >>> answer = run.retrieve(person, item, spec="PQ4x4", k=5)
         >>> answer.frame().columns.tolist()[:4]
@@ -182,14 +182,15 @@ class Run:
 
         return Answer(content, frame)
 
-    def map(self, stages: Sequence[str] = (), *, method: str = "umap", seed: int = 0) -> Answer:
-        """Coordinates of all modalities on one joint map of the run's stages."""
+    def map(self, stages: str | Sequence[str] | None = None, *, method: str = "umap", seed: int = 0) -> Answer:
+        """Coordinates of all modalities on one joint map of the run's stages: those named, else the first two."""
         from .alignment.map_export import map_table
         from .alignment.map_store import MapRequest
         from .alignment.stages import draw, stages_of
 
         known = stages_of(self.workspace, self.name)
-        names = list(stages) or [name for name in ("before", "after", "finetuned") if name in known][:2]
+        given = [stages] if isinstance(stages, str) else list(stages or ())
+        names = given or [name for name in ("before", "after", "finetuned") if name in known][:2]
         request = MapRequest(method=method, seed=seed)
         key, layout, dataset = draw(self.workspace, self.name, names, request=request)
         content = {"run": self.name, "map": key, **layout.facts}

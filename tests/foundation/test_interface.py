@@ -59,6 +59,19 @@ def test_masks_weights_and_periods_are_named_as_the_command_names_them(ds, names
     assert run.retrieve(*names, spec=COARSE, weights=[0, 1, 0, 0])["exact"]
 
 
+def test_what_is_none_is_left_out_as_it_is_for_the_command(ds, names):
+    run = ds.run("run")
+    fields = ("query", "at", "k", "spec", "shortlist", "weights", "mask", "hide_from", "hide_to", "head", "method")
+    assert run._question(*names, dict.fromkeys(fields)) == run._question(*names, {})
+    unset = run.retrieve(*names, spec=COARSE, mask=None, shortlist=None)
+    assert unset["says"] == run.retrieve(*names, spec=COARSE)["says"]
+
+
+def test_one_string_is_one_stage_of_a_map(ds):
+    assert set(ds.run("run").map("after", method="pca").frame().stage) == {"after"}
+    assert set(ds.run("run").map(None, method="pca").frame().stage) == {"before", "after"}
+
+
 def test_every_other_question_has_a_table_and_those_with_a_picture_draw_it(ds, names):
     run = ds.run("run")
     event = run.retrieve(*names, spec=COARSE).frame().event[0]
