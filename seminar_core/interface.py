@@ -186,14 +186,11 @@ class Run:
         """Coordinates of all modalities on one joint map of the run's stages: those named, else the first two."""
         from .alignment.map_export import map_table
         from .alignment.map_store import MapRequest
-        from .alignment.stages import draw, stages_of
+        from .alignment.stages import map_answer
 
-        known = stages_of(self.workspace, self.name)
-        given = [stages] if isinstance(stages, str) else list(stages or ())
-        names = given or [name for name in ("before", "after", "finetuned") if name in known][:2]
+        names = [stages] if isinstance(stages, str) else list(stages or ())
         request = MapRequest(method=method, seed=seed)
-        key, layout, dataset = draw(self.workspace, self.name, names, request=request)
-        content = {"run": self.name, "map": key, **layout.facts}
+        content, layout, dataset = map_answer(self.workspace, self.name, names, request=request)
         picture = {"kind": "scatter", "x": "x", "y": "y", "color": "channel", "facet_col": "stage"}
         return Answer(content, lambda: map_table(layout, dataset.item_ids).to_pandas(), picture)
 

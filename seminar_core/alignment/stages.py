@@ -9,6 +9,7 @@ distinct queries of its training events.
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -338,3 +339,25 @@ def draw(
         workspace, channels, request or MapRequest(), source=map_source(run, opened), progress=progress
     )
     return key, layout, next(iter(opened.values())).dataset
+
+
+def map_answer(
+    workspace: Workspace,
+    run: str,
+    stages: Sequence[str] = (),
+    *,
+    request: MapRequest | None = None,
+    progress: Progress = silent,
+) -> tuple[dict[str, Any], Layout, Dataset]:
+    """What `map` answers of some stages, by default the first two that the run has; the map, and its data set.
+
+    Returns:
+        `run`, `map` (its key), `notes`, `seconds` in all and `fit_seconds` of the layout, and the facts of the layout.
+    """
+    started = time.perf_counter()
+    known = stages_of(workspace, run)
+    names = list(stages) or [name for name in ("before", "after", "finetuned") if name in known][:2]
+    key, layout, dataset = draw(workspace, run, names, request=request, progress=progress)
+    answer = {"run": run, "map": key, "notes": notes_of(workspace, run, names)} | dict(layout.facts)
+    seconds = {"seconds": time.perf_counter() - started, "fit_seconds": layout.facts["seconds"]}
+    return answer | seconds, layout, dataset

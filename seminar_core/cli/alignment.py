@@ -67,13 +67,8 @@ def map_(
 
     started = time.perf_counter()
     map_export.check_out(out, folder=format == "projector")
-    known = alignment.stages_of(workspace, run)
-    names = (
-        [name.strip() for name in stages.split(",")]
-        if stages
-        else [n for n in ("before", "after", "finetuned") if n in known][:2]
-    )
-    key, layout, dataset = alignment.draw(
+    names = [name.strip() for name in stages.split(",")] if stages else []
+    answer, layout, dataset = alignment.map_answer(
         workspace, run, names, request=MapRequest(method=method, seed=seed), progress=report_progress()
     )
     if format == "projector":
@@ -82,9 +77,7 @@ def map_(
         map_export.write_table(map_export.embedding_atlas_table(layout, dataset.item_ids, dataset.titles), out)
     else:
         map_export.write_table(map_export.map_table(layout, dataset.item_ids), out)
-    facts = {**layout.facts, "seconds": time.perf_counter() - started, "fit_seconds": layout.facts["seconds"]}
-    notes = alignment.notes_of(workspace, run, names)
-    return {"run": run, "map": key, "out": out, "format": format, "notes": notes, **facts}
+    return answer | {"out": out, "format": format, "seconds": time.perf_counter() - started}
 
 
 def register(app: typer.Typer) -> None:

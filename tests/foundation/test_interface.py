@@ -9,6 +9,7 @@ import pytest
 import seminar_core as sc
 from seminar_core import interface
 from seminar_core.alignment.stages import gap
+from seminar_core.cli.alignment import map_
 from seminar_core.errors import ExistsError, UnknownDatasetError, UnknownRunError
 from seminar_core.files import plain
 from seminar_core.search.answer import retrieve
@@ -70,6 +71,16 @@ def test_what_is_none_is_left_out_as_it_is_for_the_command(ds, names):
 def test_one_string_is_one_stage_of_a_map(ds):
     assert set(ds.run("run").map("after", method="pca").frame().stage) == {"after"}
     assert set(ds.run("run").map(None, method="pca").frame().stage) == {"before", "after"}
+
+
+def test_a_map_answers_what_the_command_does_but_for_its_file(ds, tmp_path):
+    path = tmp_path / "map.parquet"
+    printed = map_(ds.workspace, "run", path, method="pca")
+    said = ds.run("run").map(method="pca").as_dict()
+    assert said.keys() == printed.keys() - {"out", "format"}
+    same = said.keys() - {"seconds"}
+    assert {name: said[name] for name in same} == {name: plain(printed[name]) for name in same}
+    assert said["fit_seconds"] != said["seconds"] > 0
 
 
 def test_every_other_question_has_a_table_and_those_with_a_picture_draw_it(ds, names):
