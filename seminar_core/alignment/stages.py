@@ -48,7 +48,7 @@ class StageVectors:
         dataset: opened.
         channels: one row per item, Q A T I.
         heldout: (I,) bool, items kept out of alignment; None where the run has no alignment objective.
-        note: what must be known of it, such as "best" being the untrained model; else None.
+        notes: what must be known of it: a run without pretraining, "best" being the untrained model.
     """
 
     run: str
@@ -57,7 +57,7 @@ class StageVectors:
     dataset: Dataset
     channels: ChannelSet
     heldout: np.ndarray | None
-    note: str | None
+    notes: tuple[str, ...]
 
     def __repr__(self) -> str:
         return f"StageVectors({self.run!r} {self.stage}, step {self.step}, {self.channels!r})"
@@ -96,12 +96,31 @@ def film_frames(workspace: Workspace, run: str) -> list[str]:
     return sorted(steps, key=steps.__getitem__)
 
 
+def source_of(workspace: Workspace, run: str, stage: str) -> tuple[str, str]:
+    """A stage, or a kept checkpoint of the pretraining, as (run to open, checkpoint)."""
+    known = stages_of(workspace, run)
+    return known[stage] if stage in known else (_psu_of(workspace, run), stage)
+
+
 def notes_of(workspace: Workspace, run: str, stages: Sequence[str]) -> list[str]:
     """What must be known of these stages before they are compared: one that is named trained and is not."""
-    known = stages_of(workspace, run)
-    best = [known[stage][0] for stage in stages if stage in known and known[stage][1] == "best"]
-    notes = (untrained_note(workspace.run_dir(source)) for source in dict.fromkeys(best))
+    sources = [source_of(workspace, run, stage) for stage in stages]
+    best = dict.fromkeys(source for source, checkpoint in sources if checkpoint == "best")
+    notes = (untrained_note(workspace.run_dir(source)) for source in best)
     return [note for note in notes if note is not None]
+
+
+def _said_with(workspace: Workspace, run: str, stages: Sequence[str]) -> list[str]:
+    """The `notes` of an answer about these stages: a run without pretraining first, then `notes_of`."""
+    first = without_pretraining(workspace, run)
+    return [*([first] if first else []), *notes_of(workspace, run, stages)]
+
+
+def without_pretraining(workspace: Workspace, run: str) -> str | None:
+    """What to say of a run that has no stage `after`, else None."""
+    if "after" in stages_of(workspace, run):
+        return None
+    return f"run {run!r} was trained without pretraining: it has before (its own step 0) and finetuned"
 
 
 def _psu_of(workspace: Workspace, run: str) -> str:
@@ -120,8 +139,9 @@ def chosen_stage(workspace: Workspace, run: str, stage: str | None) -> str:
         return next(name for name in STAGES if name in known)
     if stage in known or stage in checkpoints_of(workspace, run):
         return stage
-    hint = None if "after" in known else f"run {run!r} was trained without pretraining: it has {' and '.join(known)}"
-    raise UnknownNameError("stage", stage, [*known, *checkpoints_of(workspace, run)], hint=hint)
+    raise UnknownNameError(
+        "stage", stage, [*known, *checkpoints_of(workspace, run)], hint=without_pretraining(workspace, run)
+    )
 
 
 def open_stage(workspace: Workspace, run: str, stage: str | None = None) -> StageVectors:
@@ -131,7 +151,7 @@ def open_stage(workspace: Workspace, run: str, stage: str | None = None) -> Stag
         UnknownRunError, UnknownNameError, StaleError, NotReadyError: see `training.runs.load_run` and `chosen_stage`.
     """
     name = chosen_stage(workspace, run, stage)
-    source, checkpoint = stages_of(workspace, run).get(name, (_psu_of(workspace, run), name))
+    source, checkpoint = source_of(workspace, run, name)
     opened = load_run(workspace, source, stage=checkpoint, device="cpu")
     train_end, offsets = opened.material.split.train_end, np.asarray(opened.dataset.store.offsets)
     event = np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
@@ -146,8 +166,8 @@ def open_stage(workspace: Workspace, run: str, stage: str | None = None) -> Stag
         heldout = heldout_items(opened.dataset.n_items, config.seed, config.objectives.held_out)[1:]
     elif opened.parent is not None:
         heldout = _heldout_of_parent(workspace, opened.parent, opened.dataset.n_items)
-    note = untrained_note(opened.path) if checkpoint == "best" else None
-    return StageVectors(source, name, opened.step, opened.dataset, channels, heldout, note)
+    notes = tuple(_said_with(workspace, run, [name]))
+    return StageVectors(source, name, opened.step, opened.dataset, channels, heldout, notes)
 
 
 def _heldout_of_parent(workspace: Workspace, parent: str, n_items: int) -> np.ndarray | None:
@@ -179,9 +199,7 @@ def card_of(
         channels = channels.take(chosen)
         heldout = None if heldout is None else heldout[chosen]
     card = number_card(channels.vectors, channels.present, seed=seed, heldout=heldout, correction=correction)
-    if opened.note is not None:
-        card["notes"] = [opened.note, *card["notes"]]
-    return card
+    return card | {"notes": [*opened.notes, *card["notes"]]}
 
 
 def encoders_card(
@@ -358,6 +376,6 @@ def map_answer(
     known = stages_of(workspace, run)
     names = list(stages) or [name for name in ("before", "after", "finetuned") if name in known][:2]
     key, layout, dataset = draw(workspace, run, names, request=request, progress=progress)
-    answer = {"run": run, "map": key, "notes": notes_of(workspace, run, names)} | dict(layout.facts)
+    answer = {"run": run, "map": key, "notes": _said_with(workspace, run, names)} | dict(layout.facts)
     seconds = {"seconds": time.perf_counter() - started, "fit_seconds": layout.facts["seconds"]}
     return answer | seconds, layout, dataset

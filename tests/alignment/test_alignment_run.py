@@ -15,8 +15,11 @@ from seminar_core.alignment.map_store import MapRequest, map_key
 from seminar_core.cli import main
 from seminar_core.errors import UnknownNameError, UnknownRunError
 from seminar_core.model.losses import heldout_items
+from seminar_core.training.finetune import finetune
+from seminar_core.training.recipe import FinetuneConfig
 from seminar_core.training.runs import load_run
-from tests.tiny_run import make_run
+from seminar_core.training.settings import load_config
+from tests.tiny_run import SMALL, make_run
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +93,21 @@ def test_gap_answers_the_documented_keys(workspace, capsys):
     assert {"mean", "p5", "p95", "random", "n", "interval"} == set(figure["paired_cosine"])
     assert {"effective_rank", "uniformity", "hubness"} <= set(card["channels"]["A"])
     assert {"modality_classifier_accuracy", "heldout", "encoders"} <= set(card)
+
+
+def test_a_run_without_pretraining_says_so_with_every_stage(workspace, capsys, tmp_path):
+    settings = load_config(FinetuneConfig, None, SMALL, seed=0, device="cpu")
+    finetune(workspace, "tiny", "alone", model="seminar", config=settings)
+    said = "run 'alone' was trained without pretraining: it has before (its own step 0) and finetuned"
+    card = answer(capsys, workspace, "gap", "--run", "alone")
+    assert card["stage"] == "before" and card["stages"] == ["before", "finetuned"] and card["notes"][0] == said
+    assert said in alignment.gap(workspace, "alone", "finetuned")["notes"]
+    with pytest.raises(UnknownNameError) as refused:
+        alignment.gap(workspace, "alone", "after")
+    assert refused.value.hint == said
+    drawn = answer(capsys, workspace, "map", "--run", "alone", "--out", str(tmp_path / "m.parquet"), "--method", "pca")
+    assert drawn["stages"] == ["before", "finetuned"] and said in drawn["notes"]
+    assert not any("without pretraining" in note for note in alignment.gap(workspace, "run")["notes"])
 
 
 def test_the_encoders_are_measured_on_the_items_asked_for_and_the_held_out_apart(workspace):
