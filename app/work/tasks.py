@@ -78,10 +78,10 @@ def encoders_card(
 
 def worklist(root: str, run: str, stage: str, version: str, of: str, *, progress: Progress) -> list[Any]:
     """Rows of the whole work-list of items or people, how many were judged, and how many there are."""
-    from seminar_core.alignment import stages
+    from seminar_core.alignment import worklist_rows
 
     progress(0, 1, "comparing the modalities' neighbours")
-    rows = stages.item_rows if of == "items" else stages.people_rows
+    rows = worklist_rows.item_rows if of == "items" else worklist_rows.people_rows
     return list(rows(_stage(root, run, stage, version)))
 
 

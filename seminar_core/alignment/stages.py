@@ -1,4 +1,4 @@
-"""Alignment of a run: its number card, its work-list and its map, at each stage of training.
+"""Alignment of a run: its stages, and its number card and its map at each of them.
 
 Diagnostics, where a trained run meets the pure measures. Stages: `before` = step 0 of the run's PSU, `after` = that
 PSU's best checkpoint, `finetuned` = the ranker's best; a run without PSU has `before` (its own step 0) and `finetuned`.
@@ -8,14 +8,12 @@ distinct queries of its training events.
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from ..data.dataset import Dataset
 from ..encoders import load_encodings
@@ -31,10 +29,8 @@ from .card import number_card
 from .channel_set import ChannelSet, from_channel_vectors
 from .map_store import MapRequest, drawn_map
 from .projection import Layout
-from .worklist import ItemFacts, company, item_disagreement, likely_reason, people_disagreement
 
 STAGES = ("after", "before", "finetuned")
-WORKLISTS = ("items", "people")
 
 
 @dataclass(frozen=True)
@@ -245,88 +241,6 @@ def gap(
     encoders = encoders_card(workspace, opened, seed=seed)
     answer = {"run": run, "stage": opened.stage, "stages": list(stages_of(workspace, run)), "step": opened.step}
     return answer | card_of(opened, correction=correction, seed=seed) | {"encoders": encoders}
-
-
-def worklist(
-    workspace: Workspace, run: str, *, of: str = "items", stage: str | None = None, limit: int = 50
-) -> dict[str, Any]:
-    """Items or people whose modalities disagree most, most divergent first.
-
-    Returns:
-        `run`, `stage`, `of`, `judged`, `left_out`, `rows`: list of {id, title, disagreement, reason, ...}.
-    """
-    if of not in WORKLISTS:
-        raise UnknownNameError("work-list", of, WORKLISTS)
-    opened = open_stage(workspace, run, stage)
-    rows, judged, total = item_rows(opened, limit) if of == "items" else people_rows(opened, limit)
-    answer = {"run": run, "stage": opened.stage, "of": of, "judged": judged, "left_out": total - judged}
-    return answer | {"rows": rows}
-
-
-def item_rows(opened: StageVectors, limit: int | None = None) -> tuple[list[dict[str, Any]], int, int]:
-    """Rows of the work-list of items, how many items were judged, and how many there are."""
-    dataset = opened.dataset
-    store = dataset.store
-    met = company(np.asarray(store.item), np.asarray(store.offsets), dataset.n_items)
-    found = item_disagreement(opened.channels, met)
-    order = found.order()
-    events = np.bincount(np.asarray(store.item), minlength=dataset.n_items + 1)
-    titles = dataset.titles
-    carried: dict[str | None, int] = {}
-    for title in titles[1:]:
-        carried[title] = carried.get(title, 0) + 1
-    rows = []
-    for at in order[:limit]:
-        row = int(found.rows[at])
-        facts = ItemFacts(int(events[row]), carried[titles[row]] if titles[row] else 0, picture_side(dataset, row))
-        compared = [name for name, values in found.by_modality.items() if np.isfinite(values[at])]
-        odd = str(found.odd[at])
-        rows.append(
-            {
-                "id": dataset.item_ids[row],
-                "title": titles[row] or "",
-                "disagreement": float(found.score[at]),
-                "reason": likely_reason(odd, facts, compared),
-                "odd": odd,
-                "events": facts.events,
-                "item_row": row,
-            }
-        )
-    return rows, len(order), len(found.rows)
-
-
-def people_rows(opened: StageVectors, limit: int | None = None) -> tuple[list[dict[str, Any]], int, int]:
-    """Rows of the work-list of people, how many people were judged, and how many there are."""
-    store, dataset = opened.dataset.store, opened.dataset
-    found = people_disagreement(opened.channels, np.asarray(store.item), np.asarray(store.offsets))
-    judged = np.flatnonzero(np.isfinite(found.score))
-    order = judged[np.argsort(-found.score[judged], kind="stable")]
-    words = {"A": "attributes", "T": "text", "I": "pictures"}
-    rows = []
-    for person in order[:limit]:
-        first, second = (words[name] for name in str(found.worst[person]).split(","))
-        events = int(store.lengths[person])
-        rows.append(
-            {
-                "id": dataset.person_ids[person],
-                "title": f"{events} events",
-                "disagreement": float(found.score[person]),
-                "reason": f"{first} and {second} order this person's items most differently",
-                "events": events,
-            }
-        )
-    return rows, len(order), len(found.score)
-
-
-def picture_side(dataset: Dataset, row: int) -> int | None:
-    """Shorter side of an item's picture in pixels, None without one."""
-    content = dataset.picture(row)
-    if content is None:
-        return None
-    try:
-        return min(Image.open(io.BytesIO(content)).size)
-    except (UnidentifiedImageError, OSError):
-        return None
 
 
 def open_stages(workspace: Workspace, run: str, stages: Sequence[str]) -> dict[str, StageVectors]:

@@ -42,9 +42,9 @@ def worklist(
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many rows.")] = 50,
 ) -> dict[str, Any]:
     """Items or people whose modalities disagree most, with a likely reason."""
-    from ..alignment import stages as alignment
+    from ..alignment import worklist_rows
 
-    return alignment.worklist(workspace, run, of=of, stage=stage, limit=limit)
+    return worklist_rows.worklist(workspace, run, of=of, stage=stage, limit=limit)
 
 
 def map_(

@@ -11,6 +11,7 @@ import pytest
 import typer.main
 
 from seminar_core.alignment import stages as alignment
+from seminar_core.alignment import worklist_rows
 from seminar_core.alignment.map_store import MapRequest, map_key
 from seminar_core.cli import main
 from seminar_core.errors import UnknownNameError, UnknownRunError
@@ -149,4 +150,4 @@ def test_unknown_stages_runs_and_lists_are_named_with_the_known_ones(workspace):
     with pytest.raises(UnknownRunError, match="psu"):
         alignment.gap(workspace, "nothing")
     with pytest.raises(UnknownNameError, match="items, people"):
-        alignment.worklist(workspace, "psu", of="pictures")
+        worklist_rows.worklist(workspace, "psu", of="pictures")
