@@ -17,12 +17,11 @@ import numpy as np
 
 from ..data.dataset import Dataset
 from ..encoders import load_encodings
-from ..errors import NotReadyError, UnknownNameError
+from ..errors import NotReadyError, StaleError, UnknownNameError
 from ..model.losses import heldout_items
 from ..progress import Progress, silent
-from ..training.checkpoint import read_state
-from ..training.recipe import PretrainConfig
-from ..training.run_files import read_card, untrained_note
+from ..training.checkpoint import read_state, weights_sum
+from ..training.run_files import BEST, RunCard, read_card, untrained_note
 from ..training.runs import existing_run, load_run
 from ..workspace import Workspace
 from .card import number_card
@@ -144,10 +143,13 @@ def open_stage(workspace: Workspace, run: str, stage: str | None = None) -> Stag
     """Load the vectors of one stage.
 
     Raises:
-        UnknownRunError, UnknownNameError, StaleError, NotReadyError: see `training.runs.load_run` and `chosen_stage`.
+        UnknownRunError, UnknownNameError, NotReadyError: see `training.runs.load_run` and `chosen_stage`.
+        StaleError: the run's data set has changed, or the stage is of a PSU that has been trained anew since.
     """
     name = chosen_stage(workspace, run, stage)
     source, checkpoint = source_of(workspace, run, name)
+    if source != run:
+        _refuse_other_psu(workspace, read_card(existing_run(workspace, run)))
     opened = load_run(workspace, source, stage=checkpoint, device="cpu")
     train_end, offsets = opened.material.split.train_end, np.asarray(opened.dataset.store.offsets)
     event = np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
@@ -156,20 +158,36 @@ def open_stage(workspace: Workspace, run: str, stage: str | None = None) -> Stag
     channels = from_channel_vectors(
         opened.channel_vectors(), np.asarray(store.item)[trained], np.asarray(store.query)[trained]
     )
-    heldout = None
-    config = opened.config
-    if isinstance(config, PretrainConfig) and config.objectives.held_out > 0:
-        heldout = heldout_items(opened.dataset.n_items, config.seed, config.objectives.held_out)[1:]
-    elif opened.parent is not None:
-        heldout = _heldout_of_parent(workspace, opened.parent, opened.dataset.n_items)
+    heldout = _heldout(workspace, opened.card, opened.dataset.n_items)
     notes = tuple(_said_with(workspace, run, [name]))
     return StageVectors(source, name, opened.step, opened.dataset, channels, heldout, notes)
 
 
-def _heldout_of_parent(workspace: Workspace, parent: str, n_items: int) -> np.ndarray | None:
-    card = read_card(existing_run(workspace, parent))
-    share = float(card.config.get("objectives", {}).get("held_out", 0))
-    return heldout_items(n_items, card.seed, share)[1:] if share > 0 else None
+def _refuse_other_psu(workspace: Workspace, card: RunCard) -> None:
+    """Raise `StaleError` where the run's PSU no longer has the weights that the run was restored from.
+
+    Cards of versions that did not write these weights are believed.
+    """
+    if card.parent is None or card.restored is None:
+        return
+    now = weights_sum(existing_run(workspace, card.parent) / "checkpoints" / BEST)
+    then = card.restored["weights"]
+    if now != then:
+        raise StaleError(
+            f"run {card.name!r} was restored from weights {then[:12]} of {card.parent!r}, which has been trained since "
+            f"and has {now[:12]}: what {card.name!r} was before and after pretraining is gone",
+            hint=f"name the stage finetuned, look at {card.parent!r} itself, or finetune from it again",
+        )
+
+
+def _heldout(workspace: Workspace, card: RunCard, n_items: int) -> np.ndarray | None:
+    """(I,) items kept out of the alignment objective of a run or of the PSU it was restored from; None without one."""
+    if card.restored is not None:
+        seed, share = card.restored["seed"], card.restored["held_out"]
+    else:
+        trained = card if card.parent is None else read_card(existing_run(workspace, card.parent))
+        seed, share = trained.seed, float(trained.config.get("objectives", {}).get("held_out", 0))
+    return heldout_items(n_items, seed, share)[1:] if share > 0 else None
 
 
 def raw_channels(dataset: Dataset, text: str, image: str) -> ChannelSet:

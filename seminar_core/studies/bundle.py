@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,10 @@ from ..search.population import population
 from ..search.study import make_codebooks, open_study
 from ..sums import seal
 from ..training.checkpoint import MOMENTS, STATE, WEIGHTS, some_rows
-from ..training.finetune import finetune
+from ..training.finetune import finetune, restored_of
 from ..training.pretrain import pretrain
 from ..training.recipe import FinetuneConfig, PretrainConfig
+from ..training.run_files import read_card, write_card
 from ..training.session import Orders
 from ..training.settings import with_values
 from ..workspace import Workspace
@@ -70,10 +72,7 @@ def make_bundle(sample: Path, *, settings: dict[str, Any] | None = None, progres
             workspace, SAMPLE, names[RUN], model="seminar", parent=names[PSU],
             config=with_values(FinetuneConfig(), given), orders=orders,
         )  # fmt: skip
-        tokens = used_tokens(workspace)
-        for name in names.values():
-            for checkpoint in sorted((workspace.run_dir(name) / "checkpoints").glob("[!.]*")):
-                lighten(checkpoint, tokens)
+        make_light(workspace, names[PSU], names[RUN])
         make_codebooks(open_study(workspace, names[RUN]), progress=progress)
         population(workspace, names[RUN], progress=progress)
         draw(workspace, names[RUN], ["before", "after"], progress=progress)
@@ -116,6 +115,16 @@ def copy_run(made: Path, place: Path, name: str, parent: str | None) -> None:
         if checkpoint.name == "best" or (parent is None and checkpoint.name.startswith("step-")):
             shutil.copytree(checkpoint, place / "checkpoints" / checkpoint.name)
     seal(place)
+
+
+def make_light(workspace: Workspace, psu: str, run: str) -> None:
+    """Lighten the checkpoints of both runs; the second remembers the first as it then is."""
+    tokens = used_tokens(workspace)
+    for name in (psu, run):
+        for checkpoint in sorted((workspace.run_dir(name) / "checkpoints").glob("[!.]*")):
+            lighten(checkpoint, tokens)
+    path = workspace.run_dir(run)
+    write_card(path, replace(read_card(path), restored=restored_of(workspace, psu)))
 
 
 def lighten(checkpoint: Path, tokens: torch.Tensor) -> None:

@@ -8,6 +8,7 @@ them and the same selection by validation MRR: pretraining is not an extra super
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..data.dataset import Dataset
@@ -18,7 +19,7 @@ from ..model.psu import PSU
 from ..model.tensors import life_tensors, target_tensors
 from ..workspace import Workspace
 from .assembly import Material, build_psu, build_ranker, training_batches, validation_questions, validator
-from .checkpoint import load_weights
+from .checkpoint import load_weights, weights_sum
 from .distributed import SPARSE_TABLES, SharedRanker, shared
 from .launch import Group
 from .loop import BEST, StepLosses, Task
@@ -138,6 +139,18 @@ def parent_on(workspace: Workspace, name: str, dataset: Dataset) -> RunCard:
     return card
 
 
+def restored_of(workspace: Workspace, parent: str) -> dict[str, Any]:
+    """What a run remembers of the PSU it is restored from; see `RunCard.restored`.
+
+    Raises:
+        MissingFileError, CorruptFileError: it has no best checkpoint that can be read.
+    """
+    path = existing_run(workspace, parent)
+    theirs = from_dict(PretrainConfig, read_card(path).config)
+    weights = weights_sum(path / "checkpoints" / BEST)
+    return {"weights": weights, "seed": theirs.seed, "held_out": theirs.objectives.held_out}
+
+
 def finetune(
     workspace: Workspace,
     dataset_name: str,
@@ -167,7 +180,8 @@ def finetune(
         settings = wanted
         if parent is not None:
             settings = restored_settings(wanted, parent_on(workspace, parent, dataset), asked)
-        return run_card(run_name, "ranker", model, dataset, settings, parent)
+        made = run_card(run_name, "ranker", model, dataset, settings, parent)
+        return made if parent is None else replace(made, restored=restored_of(workspace, parent))
 
     def task(material: Material, card: RunCard, device: str, group: Group | None) -> Task:
         psu = None if card.parent is None else load_psu(workspace, card.parent, material)

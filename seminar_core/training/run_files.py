@@ -40,6 +40,8 @@ class RunCard:
         config: nested settings, see recipe.
         seed: training seed.
         parent: run whose PSU was restored, or None.
+        restored: of that PSU `weights` (their sha256), `seed` and `held_out`, which say what items alignment never saw;
+            None without one, and in cards of versions that did not write it.
         created: UTC time in ISO form.
         commit: of the code, where known.
     """
@@ -53,6 +55,7 @@ class RunCard:
     config: dict[str, Any]
     seed: int
     parent: str | None = None
+    restored: dict[str, Any] | None = None
     created: str = field(default_factory=lambda: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
     commit: str | None = None
 

@@ -14,11 +14,15 @@ from seminar_core.alignment import stages as alignment
 from seminar_core.alignment import worklist_rows
 from seminar_core.alignment.map_store import MapRequest, map_key
 from seminar_core.cli import main
-from seminar_core.errors import UnknownNameError, UnknownRunError
+from seminar_core.errors import StaleError, UnknownNameError, UnknownRunError
+from seminar_core.files import read_json, write_json
 from seminar_core.model.losses import heldout_items
 from seminar_core.training.finetune import finetune
-from seminar_core.training.recipe import FinetuneConfig
+from seminar_core.training.pretrain import pretrain
+from seminar_core.training.recipe import FinetuneConfig, PretrainConfig
+from seminar_core.training.run_files import read_card
 from seminar_core.training.runs import load_run
+from seminar_core.training.session import Orders
 from seminar_core.training.settings import load_config
 from tests.tiny_run import SMALL, make_run
 
@@ -109,6 +113,44 @@ def test_a_run_without_pretraining_says_so_with_every_stage(workspace, capsys, t
     drawn = answer(capsys, workspace, "map", "--run", "alone", "--out", str(tmp_path / "m.parquet"), "--method", "pca")
     assert drawn["stages"] == ["before", "finetuned"] and said in drawn["notes"]
     assert not any("without pretraining" in note for note in alignment.gap(workspace, "run")["notes"])
+
+
+@pytest.fixture
+def trained_anew(tmp_path):
+    """A workspace whose PSU was trained anew with another seed after `run` was restored from it."""
+    workspace = make_run(tmp_path)
+    settings = load_config(PretrainConfig, None, (*SMALL, "held_out=0.3"), seed=7, device="cpu")
+    pretrain(workspace, "tiny", "psu", config=settings, orders=Orders(overwrite=True))
+    return workspace
+
+
+def test_a_psu_that_was_trained_anew_is_not_shown_as_what_a_run_was_restored_from(workspace, trained_anew):
+    for stage in ("before", "after", "step-000000"):
+        with pytest.raises(StaleError, match="of 'psu', which has been trained since") as refused:
+            alignment.open_stage(trained_anew, "run", stage)
+        assert "name the stage finetuned" in refused.value.hint
+        alignment.open_stage(workspace, "run", stage)
+    with pytest.raises(StaleError):
+        alignment.gap(trained_anew, "run")
+    alignment.open_stage(trained_anew, "psu", "after")
+
+
+def test_the_held_out_items_of_a_run_are_those_of_the_psu_it_was_restored_from(workspace, trained_anew):
+    here, there = (alignment.open_stage(one, "run", "finetuned") for one in (workspace, trained_anew))
+    card = read_card(workspace.run_dir("run"))
+    assert card.restored["held_out"] == 0.1 and card.restored["seed"] == 0
+    held = heldout_items(here.dataset.n_items, 0, 0.1)[1:]
+    assert np.array_equal(here.heldout, held) and np.array_equal(there.heldout, held)
+
+
+def test_a_run_whose_card_does_not_remember_its_psu_opens_as_ever(trained_anew):
+    path = trained_anew.run_dir("run") / "run.json"
+    earlier = read_json(path)
+    del earlier["restored"]
+    write_json(path, earlier)
+    for stage in ("before", "after", "finetuned"):
+        opened = alignment.open_stage(trained_anew, "run", stage)
+        assert opened.heldout.mean() == pytest.approx(0.3, abs=0.1)
 
 
 def test_the_encoders_are_measured_on_the_items_asked_for_and_the_held_out_apart(workspace):
