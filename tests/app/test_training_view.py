@@ -277,7 +277,11 @@ def test_only_what_differs_is_compared(served: Workspace):
 def test_a_difference_that_would_pair_other_questions_is_not_shown_and_says_why(served: Workspace):
     make_measured(served, "a", np.arange(PEOPLE))
     make_measured(served, "b", np.arange(PEOPLE), split="time")
-    said = [caption.value for caption in page(part="compare", runs="a,b").caption]
+    make_measured(served, "c", np.arange(PEOPLE))
+    test = page(part="compare", runs="a,b")
+    said = [caption.value for caption in test.caption]
+    assert "compare_metric" not in {box.key for box in test.selectbox}
+    assert "compare_metric" in {box.key for box in page(part="compare", runs="a,b,c").selectbox}
     assert "b minus a is not shown: it was asked other questions: split = time, not position" in said
 
 

@@ -150,7 +150,7 @@ def how_far(row: dict[str, Any]) -> None:
 
 
 def metrics(rows: list[dict[str, Any]]) -> None:
-    """Test metrics with intervals, and what each run gains on the first."""
+    """Test metrics with intervals, and where it can be told what each run gains on the first."""
     table = pd.DataFrame(
         [
             {
@@ -163,6 +163,16 @@ def metrics(rows: list[dict[str, Any]]) -> None:
     )  # fmt: skip
     st.write("**Test metrics** with 95 % intervals over people")
     st.dataframe(table, hide_index=True, column_config=widgets.headings({name: name for name in HEADLINE}))
+    for row in rows:
+        if row["not_comparable"]:
+            first = widgets.plain(rows[0]["run"])
+            widgets.trust_line(f"{widgets.plain(row['run'])} minus {first} is not shown: {row['not_comparable']}")
+    if any(row["minus_first"] for row in rows):
+        differences(rows)
+
+
+def differences(rows: list[dict[str, Any]]) -> None:
+    """What each run gains on the first in one metric, paired by target."""
     metric = st.selectbox("Metric of the differences", HEADLINE, key="compare_metric", width=200)
     gained = pd.DataFrame(
         [
@@ -180,12 +190,7 @@ def metrics(rows: list[dict[str, Any]]) -> None:
     widgets.chart(
         figures.differences(gained, metric),
         name="differences",
-        alt=f"Paired difference of {metric} to {rows[0]['run']}: {said or 'none'}.",
+        alt=f"Paired difference of {metric} to {rows[0]['run']}: {said}.",
         table=gained,
-        says=f"Paired by target against {rows[0]['run']}: {said or 'nothing to subtract'}. "
-        "An interval that contains zero shows no difference.",
+        says=f"Paired by target against {rows[0]['run']}: {said}. An interval that contains zero shows no difference.",
     )
-    for row in rows:
-        if row["not_comparable"]:
-            first = widgets.plain(rows[0]["run"])
-            widgets.trust_line(f"{widgets.plain(row['run'])} minus {first} is not shown: {row['not_comparable']}")

@@ -62,8 +62,6 @@ def overlay(series: Mapping[str, pd.DataFrame], metric: str, clock: str = "step"
 
 def differences(table: pd.DataFrame, metric: str) -> go.Figure:
     """Difference to the first run with its interval: columns `run`, `difference`, `low`, `high`."""
-    if table.empty:
-        return empty("Nothing to subtract: evaluate the runs first, on the same data set.")
     figure = go.Figure(
         go.Scatter(
             x=table["difference"],
