@@ -112,7 +112,7 @@ def start(
         UnknownNameError: a command that cannot be a job, or an unknown engine.
         ConfigError: processes and nodes that do not fit together, the command or the engine.
         ExistsError: a live job makes the same run already, so a second press of the button changes nothing.
-        NotReadyError: the engine refuses.
+        NotReadyError: the engine refuses, or a live job reads the run that is to be replaced.
         NotAllowedError: the person of the moment is no operator.
         ResourceError: too many jobs wait, or too many processes were asked for.
         UnsafePathError: the run or data set that it is to make has a name that would leave the workspace.
@@ -134,6 +134,7 @@ def _start(workspace: Workspace, spec: JobSpec) -> dict[str, Any]:
     with locked(workspace.jobs / ".slots" / "start.lock"):
         refuse_too_many(workspace, spec)
         refuse_twice(workspace, spec)
+        refuse_to_replace(workspace, spec)
         job_dir = workspace.job_dir(f"{spec.command}-{next_number(workspace):04d}")
         job_dir.mkdir()
         write_spec(job_dir, spec)
@@ -176,6 +177,24 @@ def refuse_twice(workspace: Workspace, spec: JobSpec) -> None:
                 f"job {other['job']} is {other['state']} and makes {spec.makes[1]!r} already",
                 hint=f"watch it (jobs show {other['job']}), cancel it, or choose another name",
             )
+
+
+def refuse_to_replace(workspace: Workspace, spec: JobSpec) -> None:
+    """Refuse a training that replaces a run which a live job reads.
+
+    Raises:
+        NotReadyError: naming that job.
+    """
+    if spec.command not in TRAININGS or "--overwrite" not in spec.words:
+        return
+    for other in rows(workspace):
+        if other["state"] in LIVE:
+            reading = read_spec(workspace.job_dir(other["job"]))
+            if spec.run in (reading.option("run"), reading.option("from")):
+                raise NotReadyError(
+                    f"run {spec.run!r} cannot be replaced now: job {other['job']} is {other['state']} and reads it",
+                    hint=f"wait for it, cancel it (jobs cancel {other['job']}), or choose another name",
+                )
 
 
 def launch(job_dir: Path, spec: JobSpec, status: JobStatus) -> None:

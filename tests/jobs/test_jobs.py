@@ -124,6 +124,17 @@ def test_only_what_makes_the_same_is_refused_whatever_it_is_called(workspace: Wo
             jobs.cancel(workspace, row["job"])
 
 
+@pytest.mark.parametrize("reading", [["evaluate", "--run", "r"], ["finetune", "--run", "s", "--from=r"]])
+def test_a_run_is_not_replaced_while_a_live_job_reads_it(workspace: Workspace, reading: list[str]):
+    busy = jobs.start(workspace, words("busy", steps=1000, pause=0.05))["job"]
+    waiting = jobs.start(workspace, reading)["job"]
+    with pytest.raises(NotReadyError, match=rf"run 'r' cannot be replaced now: job {waiting} is queued and reads it"):
+        jobs.start(workspace, [*words("r"), "--overwrite"])
+    jobs.cancel(workspace, waiting)
+    jobs.cancel(workspace, jobs.start(workspace, [*words("r"), "--overwrite"])["job"])
+    jobs.cancel(workspace, busy)
+
+
 def test_a_forgotten_jobs_name_is_not_given_again_and_numbers_are_in_order(workspace: Workspace):
     for _ in range(2):
         job = jobs.start(workspace, words(steps=1, mode="raise"))["job"]
