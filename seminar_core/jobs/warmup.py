@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import NotReadyError
-from ..files import read_json
+from ..files import locked, read_json
 from ..training.curves import Curves
 from ..workspace import Workspace
 from . import control as jobs
-from .slots import locked
 from .state import LIVE, read_spec
 
 STEPS = 26

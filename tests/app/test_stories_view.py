@@ -10,19 +10,43 @@ from streamlit.testing.v1 import AppTest
 
 from app import state, widgets
 from seminar_core.access import READ_ONLY
+from seminar_core.data.opening import open_dataset
+from seminar_core.data.report import report
+from seminar_core.jobs import control as jobs
 from seminar_core.stories import edit
 from seminar_core.stories.story import Slide, Story, change_story, load_story, story_names, with_slide
 from seminar_core.workspace import Workspace
 from tests.app.conftest import words_of
 
 
-def form_script() -> None:
+def form_script(station: str) -> None:
     """What the dialog holds: AppTest redraws whole pages, which closes dialogs."""
     from app import saving, state
 
     state.begin()
-    saving.form("retrieval")
+    saving.form(station)
     state.finish()
+
+
+@pytest.fixture
+def open_form(monkeypatch) -> Callable[..., AppTest]:
+    """`open_form(workspace, "life", person="p1")` draws the form of a station with these choices in the URL."""
+
+    def open_it(workspace: Workspace, station: str, **choices: str) -> AppTest:
+        monkeypatch.setenv("SEMINAR_WORKSPACE", str(workspace.root))
+        at = AppTest.from_function(form_script, default_timeout=60, kwargs={"station": station})
+        for name, value in choices.items():
+            at.query_params[name] = value
+        return at.run()
+
+    return open_it
+
+
+def saved(at: AppTest, workspace: Workspace) -> Slide:
+    """The slide that the form's button adds to the story that it offers."""
+    at.button(key="save_now").click().run()
+    assert not at.exception and "Saved as slide" in words_of(at)
+    return load_story(workspace, at.selectbox(key="save_story").value).slides[-1]
 
 
 def button_script() -> None:
@@ -32,24 +56,72 @@ def button_script() -> None:
     saving.button("data")
 
 
-def test_the_open_view_is_saved_with_its_settings_and_opens_again(open_app, tiny_workspace, monkeypatch):
+def test_the_open_view_is_saved_with_its_settings_and_opens_again(open_app, open_form, tiny_workspace, monkeypatch):
     opened: list[str] = []
     monkeypatch.setattr(widgets, "open_station", opened.append)
-    monkeypatch.setenv("SEMINAR_WORKSPACE", str(tiny_workspace.root))
-    at = AppTest.from_function(form_script, default_timeout=60)
-    for name, value in {"dataset": "tiny", "run": "run", "person": "p1", "k": "5", "shortlist": "0"}.items():
-        at.query_params[name] = value
-    at.run()
-    at.selectbox(key="save_story").set_value("mine")
+    at = open_form(tiny_workspace, "retrieval", dataset="tiny", run="run", person="p1", k="5", shortlist="0")
     at.text_input(key="save_caption_retrieve").set_value("Five events")
-    at.button(key="save_now").click().run()
-    assert not at.exception and "Saved as slide 1 of mine" in words_of(at)
-    slide = load_story(tiny_workspace, "mine").slides[0]
+    assert "tiny · run · p1" in words_of(at)
+    slide = saved(at, tiny_workspace)
     assert (slide.view, slide.run, slide.person, slide.shortlist) == ("retrieve", "run", "p1", 0.0)
     assert slide.settings == {"k": 5} and slide.caption == "Five events"
     at = open_app(tiny_workspace, "stories", dataset="tiny")
     at.button(key=f"open_{slide.id}").click().run()
     assert opened == ["retrieval"] and at.session_state[state.CHOICES]["k"] == 5
+
+
+@pytest.mark.parametrize(
+    ("asked", "settings"),
+    [
+        ({"k": "7", "spec": "PQ4x4"}, {"k": 7, "spec": "PQ4x4"}),
+        ({}, {"k": 50}),
+        ({"k": "0"}, {}),  # the run's own, as on the page
+        ({"k": "5000"}, {"k": 1000}),  # the most that the page takes
+    ],
+)
+def test_everybody_s_losses_are_saved_at_the_page_s_specification_and_k(open_form, tiny_workspace, asked, settings):
+    at = open_form(tiny_workspace, "retrieval", dataset="tiny", run="run", person="p1", query="lamp", **asked)
+    at.radio(key="save_what").set_value("population").run()
+    assert saved(at, tiny_workspace).settings == settings
+
+
+def test_home_saves_the_person_of_its_picture(open_form, tiny_workspace):
+    of_the_picture = str(report(open_dataset(tiny_workspace, "tiny"))["example_person"])
+    other = next(p for p in ("p1", "p2") if p != of_the_picture)
+    assert saved(open_form(tiny_workspace, "home", dataset="tiny", person=other), tiny_workspace).person == (
+        of_the_picture
+    )
+
+
+def test_life_without_a_person_shows_nothing_that_could_be_saved(open_form, tiny_workspace):
+    at = open_form(tiny_workspace, "life", dataset="tiny")
+    assert "no person is chosen" in words_of(at) and not [b for b in at.button if b.key == "save_now"]
+
+
+@pytest.mark.parametrize(
+    ("choices", "run", "job"),
+    [
+        ({"job": "pretrain-0001"}, "watched", "pretrain-0001"),
+        ({}, "newest", "pretrain-0002"),
+        ({"part": "start"}, "run", ""),
+        ({"part": "compare", "runs": "psu,run"}, "psu", ""),
+    ],
+)
+def test_training_saves_the_run_that_is_seen(open_form, tiny_workspace, monkeypatch, choices, run, job):
+    rows = [
+        {"job": "pretrain-0001", "command": "pretrain", "run": "watched"},
+        {"job": "pretrain-0002", "command": "pretrain", "run": "newest"},
+    ]
+    monkeypatch.setattr(jobs, "rows", lambda workspace: rows)
+    at = open_form(tiny_workspace, "training", dataset="tiny", run="run", **choices)
+    slide = saved(at, tiny_workspace)
+    assert slide.run == run and (f"job={job}" in slide.link) == bool(job)
+
+
+def test_a_job_that_trains_nothing_is_no_view(open_form, tiny_workspace, monkeypatch):
+    monkeypatch.setattr(jobs, "rows", lambda workspace: [{"job": "import-0001", "command": "import", "run": "x"}])
+    at = open_form(tiny_workspace, "training", dataset="tiny", run="run")
+    assert "job 'import-0001' trains no run" in words_of(at) and not [b for b in at.button if b.key == "save_now"]
 
 
 @pytest.fixture

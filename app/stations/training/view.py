@@ -52,7 +52,7 @@ def watch() -> None:
         return
     names = [row["job"] for row in reversed(rows)]
     about = {row["job"]: f"{row['job']} · {row['run'] or row['command']}" for row in rows}
-    chosen = state.get("job") if state.get("job") in names else names[0]
+    chosen = chosen_job(rows)["job"]
     if state.get("job") not in ("", chosen):
         widgets.trust_line(f"job {widgets.plain(state.get('job'))} is not known here: showing the newest")
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -80,6 +80,11 @@ def watch() -> None:
                 st.rerun()
 
     panel()
+
+
+def chosen_job(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The job that is watched: the chosen one, or the newest where that is not known."""
+    return next((row for row in rows if row["job"] == state.get("job")), rows[-1])
 
 
 def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
