@@ -14,7 +14,7 @@ from seminar_core.data.importers import IMPORTERS
 from seminar_core.data.importers.auto import recognised
 from seminar_core.data.opening import open_dataset
 from seminar_core.encoders.store import load_encodings
-from seminar_core.errors import CorruptFileError, MissingColumnError, MissingFileError
+from seminar_core.errors import CorruptFileError, InvalidDataError, MissingColumnError, MissingFileError
 
 BEHAVIOUR = (
     "query\tcandidate_wid_list\tcandidate_label_list\thistory_qry_list\thistory_wid_list\thistory_type_list\thistory_time_list\n"
@@ -129,6 +129,65 @@ def test_taobao_mm_in_parts_is_the_same(workspace, tmp_path):
         key: whole[key] for key in ("events", "people", "items")
     }
     assert open_dataset(workspace, "parts").hash == open_dataset(workspace, "whole").hash
+
+
+def test_taobao_mm_takes_null_as_not_there(workspace, tmp_path):
+    folder = tmp_path / "mm"
+    folder.mkdir()
+    sequences = [(7, [1, None, 2], [50, 51, None]), (8, None, None), (None, [3], [52]), (None, [1], None)]
+    samples = [(8, 3, None), (8, 4, [0, 1]), (7, None, [1, 0]), (None, 3, [None])]
+    tables = {
+        "user_features": pa.table(
+            dict(zip(("129_1", "150_2_180", "151_2_180"), zip(*sequences, strict=True), strict=True))
+        ),
+        "samples": pa.table(dict(zip(("129_1", "205", "label_0"), zip(*samples, strict=True), strict=True))),
+        "item_features": pa.table({"205": [1.0, 4.0, None], "206": [None, 5, 6], "213": [1, 2, 3], "214": pa.nulls(3)}),
+        "embedding": pa.table({"205": [1, 2, None], "205_c": [[1.0, 2.0], None, [3.0, 4.0]]}),
+    }
+    for name, table in tables.items():
+        pq.write_table(table, folder / f"{name}.parquet")
+    answer = IMPORTERS["taobao-mm"](workspace, folder, "mm")
+    data = open_dataset(workspace, "mm")
+    assert (answer["events"], answer["rejected"], data.person_ids) == (4, 5, ["7", "8"])
+    assert data.store.life(1).label.tolist() == [-1, 1]
+    assert {data.attribute_values[v] for v in data.attributes.flat if v} == {
+        "category=50", "category=52", "feature_206=5", "feature_213=1", "feature_213=2",
+    }  # fmt: skip
+    assert "None" not in data.item_ids
+    assert pq.read_table(answer["vectors"]).to_pylist() == [{"item": "1", "vector": [1.0, 2.0]}]
+
+
+@pytest.mark.parametrize("label", [[1, 0, 1], [1.0, 0.0, None], [[0, 1], [1, 0], []]])
+def test_taobao_mm_has_labels_alone_or_in_pairs(workspace, tmp_path, label):
+    folder = taobao(tmp_path / "mm")
+    samples = {"label_0": label, "129_1": [7, 7, 7], "205": [3, 4, 1]}
+    pq.write_table(pa.table(samples), folder / "train_samples.parquet")
+    IMPORTERS["taobao-mm"](workspace, folder, "mm")
+    life = open_dataset(workspace, "mm").store.life(0)
+    assert life.label.tolist()[-3:-1] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("stem", "column", "values", "words"),
+    [
+        ("scl_embedding_int8_p90", "205_c", ["1,2", "3,4"], "'205_c' has the type string, expected a list of numbers"),
+        ("scl_embedding_int8_p90", "205_c", [["1"], ["2"]], "expected a list of numbers"),
+        ("scl_embedding_int8_p90", "205_c", [[1.0, 2.0], [None, 2.0]], "vector of item 2 .* has a null among"),
+        ("train_samples", "label_0", ["yes", "no"], "'label_0' has the type string, expected a list of numbers"),
+        ("train_user_features", "150_2_180", [1, 2], "'150_2_180' has the type int64, expected a list"),
+        ("train_user_features", "129_1", [[7], [8]], "expected a number or a text"),
+    ],
+)
+def test_taobao_mm_that_is_not_as_published_leaves_what_was_there(workspace, tmp_path, stem, column, values, words):
+    folder = taobao(tmp_path / "mm")
+    answer = IMPORTERS["taobao-mm"](workspace, folder, "mm")
+    before = (open_dataset(workspace, "mm").hash, Path(answer["vectors"]).read_bytes())
+    table = pq.read_table(folder / f"{stem}.parquet")
+    place = table.schema.get_field_index(column)
+    pq.write_table(table.set_column(place, column, pa.array(values)), folder / f"{stem}.parquet")
+    with pytest.raises(InvalidDataError, match=words):
+        IMPORTERS["taobao-mm"](workspace, folder, "mm")
+    assert (open_dataset(workspace, "mm").hash, Path(answer["vectors"]).read_bytes()) == before
 
 
 def test_the_published_samples_are_read(workspace, shared_dir):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -39,10 +41,14 @@ def import_written(
     facts: dict[str, Any],
     rejected: Path | None,
     progress: Progress,
+    beside: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Let `write` fill a folder in the `table` format and import that as data set `name` of origin `kind`.
 
     What was written is taken up after a kill while `facts`, what it depends on, are the same.
+
+    Args:
+        beside: further files that `write` makes, which are to lie beside the versions of the data set.
     """
     started = time.perf_counter()
     refuse_reserved(name)
@@ -52,6 +58,9 @@ def import_written(
             folder, _ = stage(scratch, "written", {"format": kind, **facts}, write)
         origin = {"format": kind, "path": str(path)}
         dataset = build_table(workspace, folder, name, scratch, rejected=rejected, origin=origin, progress=progress)
+        for file in beside:
+            shutil.copyfile(folder / file, scratch / file)  # a copy: a kill must find what was written as it was
+            os.replace(scratch / file, workspace.dataset_dir(name) / file)
     return answer(dataset, started)
 
 
