@@ -36,7 +36,8 @@ def batch_size(spec: JobSpec, status: JobStatus) -> int:
     card = own_card(spec, status)
     if card is not None:
         return int(card.config["batches"][SETTING])
-    told = [word.partition("=")[2] for word in spec.words if word.partition("=")[0].rpartition(".")[2] == SETTING]
+    settings = [word.removeprefix("--set=").partition("=") for word in spec.words]
+    told = [value for name, _, value in settings if name.rpartition(".")[2] == SETTING]
     return int(told[-1]) if told else BatchConfig().batch_size
 
 

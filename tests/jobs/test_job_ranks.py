@@ -163,9 +163,10 @@ def test_a_gpu_for_each_process_is_queued_for():
     [(1, 6, 3), (2, 6, 2), (2, 8, 4), (2, 3, None), (4, 8, 4), (4, 4, None), (1, 1, None)],
 )
 def test_half_the_batch_can_still_be_shared_out_evenly(tmp_path: Path, processes: int, before: int, after: int | None):
-    spec = JobSpec(("pretrain", "--set", f"batch_size={before}"), str(tmp_path), processes=processes)
     failed = JobStatus(state="failed", error=Death(1, 2, "n", -9, ran_out=True).as_error())
-    assert smaller_batch.offered(spec, failed) == after
+    for told in (("--set", f"batch_size={before}"), (f"--set=batches.batch_size={before}",)):
+        spec = JobSpec(("pretrain", *told), str(tmp_path), processes=processes)
+        assert smaller_batch.offered(spec, failed) == after
 
 
 @pytest.mark.slow
