@@ -20,6 +20,7 @@ from seminar_core.data.opening import open_dataset
 from seminar_core.files import append_line, write_json
 from seminar_core.jobs import control as jobs
 from seminar_core.jobs import engines, warmup
+from seminar_core.jobs.state import JobStatus, write_status
 from seminar_core.training.curves import Curves
 from seminar_core.training.run_files import current_hash
 from seminar_core.workspace import Workspace
@@ -141,6 +142,9 @@ def test_a_warm_up_that_was_stopped_or_tidied_away_can_be_measured_again(served:
     test.button(key="measure").click().run()
     assert jobs.job_names(inner) == ["pretrain-0002"]
     wait_for(lambda: warmup.row(served, "pretrain-0002")["state"] == "done")
+    write_status(inner.job_dir("pretrain-0002"), JobStatus(state="stopped"))
+    test.run()
+    assert test.warning[0].value == "The warm-up was stopped." and test.button(key="measure").label == "Measure again"
 
 
 def test_the_form_says_what_is_missing(served: Workspace):

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import limits, loaders, state, widgets
+from app import background, limits, loaders, state, widgets
 from app.stations.training import menu
 from seminar_core.errors import ExistsError, NotReadyError, UnknownJobError
 from seminar_core.jobs import control as jobs
@@ -190,8 +190,8 @@ def watch(job: str) -> None:
 def outcome(now: dict, choice: menu.Choice, job: str) -> None:
     """The finished warm-up in numbers, or why there is none."""
     if now["state"] != "done":
-        reason = (now["error"] or {}).get("message", "it was stopped")
-        st.warning(f"The warm-up is {now['state']}: {widgets.plain(reason)}")
+        why = f": {widgets.plain(now['error']['message'])}" if now["error"] else ""
+        st.warning(f"The warm-up {background.ENDED_AS[now['state']]}{why}.")
         return
     settings = {name: getattr(choice.config().budget, name) for name in BUDGET}
     found = warmup.estimate(loaders.workspace(), job, **settings)
