@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from app.stations.retrieval import evidence
 from app.stations.retrieval import loaders as sources
 from seminar_core.search.budget import frontier
 from seminar_core.search.explanation import explain_event
@@ -40,14 +41,18 @@ def test_why_says_what_explain_answers(open_app, tiny_workspace):
     assert (
         f"Exact score {said['score_exact']:.4f}, approximate {said['score_approx']:.4f} (head {said['head']})" in words
     )
-    heads = said["kept_by_heads"]
-    exact, approx = (", ".join(map(str, heads[side])) or "none" for side in ("exact", "approx"))
-    assert f"Heads that kept it: {exact} of exact search, {approx} of the approximate one." in words
+    assert evidence.kept_for(said["kept_by_heads"]) in words
     assert f"Code: {' '.join(map(str, said['code']))}" in words
     at = open_sections(at, f"behind_contributions_{event}", f"behind_errors_{event}")
     contributions, errors = tables_of(at)[-2:]
     assert contributions[["Q", "A", "T", "I"]].to_numpy().ravel() == pytest.approx(np.ravel(said["contributions"]))
     assert errors.error.tolist() == pytest.approx([*said["error_by_channel"].values(), *said["error_by_subspace"]])
+
+
+def test_the_heads_that_kept_an_event_are_said_in_words():
+    said = evidence.kept_for({"exact": [0, 2], "approx": []})
+    assert said == "Kept for heads 0, 2 by exact search, for no head by the approximate one."
+    assert evidence.kept_for({"exact": [1], "approx": [1]}).startswith("Kept for head 1 by exact search, for head 1 ")
 
 
 def test_the_budget_is_the_frontier_of_this_person(open_app, tiny_workspace):

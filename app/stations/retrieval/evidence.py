@@ -65,7 +65,7 @@ def explanation(run: str, question: Question, event: str, label: str, *, drawn: 
             f"Exact score {said['score_exact']:.4f}, approximate {said['score_approx']:.4f} "
             f"(head {said['head']}): {LOST_IN[said['lost_in']]}."
         )
-        st.caption(f"Heads that kept it: {kept_by(said['kept_by_heads'])}.")
+        st.caption(kept_for(said["kept_by_heads"]))
         code = " ".join(str(c) for c in said["code"][:64])
         st.caption(f"Code: {code}{' …' if len(said['code']) > 64 else ''}")
         if shared:
@@ -102,10 +102,13 @@ def explanation(run: str, question: Question, event: str, label: str, *, drawn: 
             )
 
 
-def kept_by(heads: dict[str, list[int]]) -> str:
-    """The heads of both searches that kept an event, in words."""
-    exact, approx = (", ".join(map(str, heads[side])) or "none" for side in ("exact", "approx"))
-    return f"{exact} of exact search, {approx} of the approximate one"
+def kept_for(heads: dict[str, list[int]]) -> str:
+    """For which heads both searches kept an event, in words."""
+    exact, approx = (
+        f"head{'s' * (len(heads[side]) > 1)} {', '.join(map(str, heads[side]))}" if heads[side] else "no head"
+        for side in ("exact", "approx")
+    )
+    return f"Kept for {exact} by exact search, for {approx} by the approximate one."
 
 
 def budget(run: str, question: Question) -> None:
