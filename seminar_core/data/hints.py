@@ -6,7 +6,7 @@ alone: the public formats are written as published.
 
 from __future__ import annotations
 
-import codecs
+import io
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -59,8 +59,8 @@ class Hints:
             )
         if self.encoding is not None:
             try:
-                codecs.lookup(self.encoding)
-            except LookupError as error:
+                io.TextIOWrapper(io.BytesIO(), encoding=self.encoding)
+            except (LookupError, ValueError) as error:
                 raise ConfigError(
                     f"encoding {self.encoding!r} is not known", hint="for instance utf-8, latin-1, cp1252, utf-16"
                 ) from error

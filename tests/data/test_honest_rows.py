@@ -266,6 +266,34 @@ def test_an_encoding_that_is_told_is_read(workspace, tmp_path, encoding):
     assert "café" in open_dataset(workspace, "data").query_texts
 
 
+@pytest.mark.parametrize("utf8", ["events", "items"])
+def test_what_is_told_of_one_file_leaves_another_that_is_utf8_as_it_is(workspace, tmp_path, utf8):
+    encodings = {"events": "cp1252", "items": "cp1252"} | {utf8: "utf-8"}
+    write(tmp_path / "in", HEAD + "p,1,a,café\n", encoding=encodings["events"])
+    write(tmp_path / "in", "item,title\na,Crème\n", "items.csv", encoding=encodings["items"])
+    answer, _ = read(workspace, tmp_path / "in", encoding="cp1252")
+    data = open_dataset(workspace, "data")
+    assert (data.query_texts[1:], data.titles[1:]) == (["café"], ["Crème"])
+    said = {"events": answer["guesses"]["encoding"], "items": answer["guesses"]["items_encoding"]}
+    assert said.pop(utf8) == {
+        "value": "utf-8",
+        "from": "every line is UTF-8, which cp1252, as it was told, would misread",
+    }
+    assert list(said.values()) == [{"value": "cp1252", "from": "told"}]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"), [("gbk", "模"), ("utf-16-le", "a"), ("iso2022_jp", "靴"), ("cp1252", "a")]
+)
+def test_what_is_told_holds_where_utf8_would_be_an_accident(workspace, tmp_path, encoding, text):
+    """The bytes of all of them are UTF-8 too."""
+    folder = write(tmp_path / "in", HEAD + f"p,1,a,{text}\n", encoding=encoding)
+    (folder / "events.csv").read_bytes().decode("utf-8")
+    answer, _ = read(workspace, folder, encoding=encoding)
+    assert open_dataset(workspace, "data").query_texts[1:] == [text]
+    assert answer["guesses"]["encoding"] == {"value": encoding, "from": "told"}
+
+
 def test_packed_files_and_json_lines_are_read(workspace, tmp_path):
     (tmp_path / "events.csv.gz").write_bytes(gzip.compress(b"person,time,item\np,1,a\n"))
     assert import_table(workspace, tmp_path / "events.csv.gz", "packed")["events"] == 1
@@ -321,6 +349,8 @@ def test_times_that_cannot_be_read_are_told_with_the_format_that_reads_them(work
     [
         ({"delimiter": "ab"}, "is not one character"),
         ({"encoding": "latin-99"}, "is not known"),
+        ({"encoding": "hex"}, "is not known"),
+        ({"encoding": "a\0b"}, "is not known"),
         ({"time_unit": "minutes"}, "is not known"),
         ({"time_format": "iso"}, "has no %"),
         ({"columns": ["person"]}, "is no pair"),

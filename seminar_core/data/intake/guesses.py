@@ -56,7 +56,10 @@ def _text_guesses(read_as: dict[str, Any], hints: Hints, prefix: str) -> dict[st
     if "encoding" in read_as:
         unmarked = "no byte order mark, and every line is UTF-8"
         marked = unmarked if read_as["encoding"] == "utf-8" else "the byte order mark"
-        found[f"{prefix}encoding"] = guess(read_as["encoding"], TOLD if hints.encoding is not None else marked)
+        if hints.encoding is not None:
+            overruled = f"every line is UTF-8, which {hints.encoding}, as it was told, would misread"
+            marked = TOLD if read_as["encoding"] == hints.encoding else overruled
+        found[f"{prefix}encoding"] = guess(read_as["encoding"], marked)
     if "header" in read_as:
         source = "the names in the first line" if read_as["header"] else TOLD
         found[f"{prefix}header"] = guess(read_as["header"], source)

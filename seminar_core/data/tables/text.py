@@ -50,7 +50,7 @@ def stage_text(
         ResourceError: it holds more than a packed file may.
     """
     inner = unpacked(source, folder)
-    encoding = hints.encoding or encoding_of(inner, source)
+    encoding = encoding_of(inner, source, hints.encoding)
     returns = has_returns_alone(inner)
     path = inner if encoding == "utf-8" and not returns else transcoded(inner, source, encoding, folder, returns)
     delimiter = hints.delimiter or guessed_delimiter(path, source, wanted, header=hints.header)
@@ -83,8 +83,11 @@ def text_sql(folder: Path, names: list[str], *, mended: bool) -> str:
     )
 
 
-def encoding_of(path: Path, source: Path) -> str:
-    """UTF-8, or what a byte order mark says.
+def encoding_of(path: Path, source: Path, told: str | None) -> str:
+    """What was told, else UTF-8 or what a byte order mark says.
+
+    One hint is told for both files, and one of them may be UTF-8: where what was told has one byte for each letter, a
+    file that is UTF-8 throughout, with letters beyond ASCII, is read as that, for it makes no words in the other.
 
     Raises:
         EmptyDataError: the file has no bytes.
@@ -93,9 +96,36 @@ def encoding_of(path: Path, source: Path) -> str:
         start = file.read(4)
     if not start:
         raise EmptyDataError(f"{source} is empty (0 bytes)", hint="export it again: it needs a header and rows")
+    if told is not None:
+        return "utf-8" if has_single_bytes(told) and is_utf8(path) else told
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     return "utf-8"
+
+
+def has_single_bytes(encoding: str) -> bool:
+    """Whether every byte of an encoding is a letter or none."""
+    for byte in range(256):
+        try:
+            if not codecs.getincrementaldecoder(encoding)().decode(bytes([byte])):
+                return False
+        except UnicodeError:
+            continue
+    return True
+
+
+def is_utf8(path: Path) -> bool:
+    """Whether all of a file is UTF-8 and some of it beyond ASCII."""
+    decoder, beyond = codecs.getincrementaldecoder("utf-8")(), False
+    try:
+        with path.open("rb") as file:
+            while part := file.read(CHUNK):
+                beyond |= not part.isascii()
+                decoder.decode(part)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return beyond
 
 
 def has_returns_alone(path: Path) -> bool:
