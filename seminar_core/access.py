@@ -70,7 +70,7 @@ def person() -> Person:
 
 
 def may_operate() -> bool:
-    """Whether the person of the moment may import, train and delete."""
+    """Whether the person of the moment may change what the workspace holds: import, train, delete, tell stories."""
     return person().role == OPERATOR
 
 
@@ -83,7 +83,7 @@ def refuse_viewer(action: str, what: str) -> None:
     who = person()
     if who.role != OPERATOR:
         raise NotAllowedError(
-            f"{action} {what!r} was refused: {who.name} is a {who.role}, only an operator may import, train and delete",
+            f"{action} {what!r} was refused: {who.name} is a {who.role}, only an operator may change things here",
             hint=f"this is a read-only demo; start it without --read-only and {READ_ONLY}"
             if read_only()
             else "ask an operator, or the one who keeps [roles] in .streamlit/secrets.toml",

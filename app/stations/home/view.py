@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -126,13 +124,10 @@ def doors(name: str, run: str, person: str) -> None:
 
 def story_page() -> bytes:
     """The story of the sample, as `story export sample` writes it."""
-    from seminar_core.stories.page import export_story
+    from seminar_core.stories import page
     from seminar_core.stories.story import sample_story
 
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "story.html"
-        export_story(loaders.workspace(), sample_story(), out)
-        return out.read_bytes()
+    return page.story_page(loaders.workspace(), sample_story())[0].encode()
 
 
 def most_lost(run: str) -> dict[str, Any] | None:
