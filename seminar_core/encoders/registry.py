@@ -95,7 +95,7 @@ def find_encoder(modality: str, name: str) -> Named:
 
 
 def _unchanged(modality: str, name: str, folder: str) -> Named:
-    """The encoder of a name whose vectors are not in the workspace any more and must be made again.
+    """The encoder of a name, for vectors that are gone or for another text, in the space of `folder`.
 
     Raises:
         StaleError: what it points at gives others now.
@@ -103,7 +103,7 @@ def _unchanged(modality: str, name: str, folder: str) -> Named:
     now = find_encoder(modality, name)
     if now.folder != folder:
         raise StaleError(
-            f"{name} gives the vectors {now.folder} now; those that are needed, {folder}, are not kept any more",
+            f"{name} gives the vectors {now.folder} now, and {folder} are needed",
             hint="put what was there back, or train again on what is there now",
         )
     return now

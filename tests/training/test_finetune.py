@@ -223,7 +223,7 @@ def test_a_run_keeps_the_vectors_that_it_was_trained_on_whatever_their_file_hold
     moved.rename(given)
     assert np.array_equal(opened("new"), others)
     with pytest.raises(
-        StaleError, match=r"vectors\.parquet gives the vectors given-\w+ now; those that are needed"
+        StaleError, match=r"vectors\.parquet gives the vectors given-\w+ now, and given-\w+ are needed"
     ) as caught:
         load_run(made, "child")
     assert "train again" in caught.value.hint
