@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 from ..contracts import CHANNELS, ChannelVectors, Folded
 from ..data.dataset import Dataset
 from ..encoders.registry import find_encoder
-from ..errors import ConfigError, MissingFileError, NotLinearError, NotReadyError
+from ..errors import ConfigError, CorruptFileError, MissingFileError, NotLinearError, NotReadyError, StaleError
 from ..progress import Progress, silent
 from ..retrieval.codebooks import TRAINING_ROWS, Codebooks, load_codebooks, save_codebooks, train_codebooks
 from ..retrieval.events import EventSet
@@ -117,10 +118,8 @@ class Study:
                 hint=f"choose codebooks of run {self.run.name!r}; it has: {have}",
             )
         if name not in self._codebooks:
-            own, measured = self.run.path, self.workspace.measured_dir(self.run.name)
-            place = measured if codebook_directory(measured, name).is_dir() else own
             try:
-                self._codebooks[name] = load_codebooks(codebook_directory(place, name), self.vectors)
+                self._codebooks[name] = self._read_codebooks(name)
             except MissingFileError as error:
                 have = ", ".join(other for other in self.codebook_names() if other != name) or "none"
                 raise NotReadyError(
@@ -128,6 +127,16 @@ class Study:
                     hint=f"train them: python -m seminar_core codebooks --run {self.run.name} --spec {name}",
                 ) from error
         return self._codebooks[name]
+
+    def _read_codebooks(self, name: str) -> Codebooks:
+        """Those that lie in the workspace before those that a bundled run brings, unless they are of another run."""
+        own, measured = self.run.path, self.workspace.measured_dir(self.run.name)
+        folders = [codebook_directory(place, name) for place in dict.fromkeys((measured, own))]
+        there = [folder for folder in folders if folder.is_dir()] or folders[-1:]
+        for folder in there[:-1]:
+            with suppress(StaleError, CorruptFileError, MissingFileError):
+                return load_codebooks(folder, self.vectors)
+        return load_codebooks(there[-1], self.vectors)
 
     def codebook_names(self) -> list[str]:
         """Specifications that the run has codebooks for."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,11 +13,13 @@ from seminar_core.errors import (
     ChannelWeightsError,
     ConfigError,
     NotReadyError,
+    StaleError,
     UnknownItemError,
     UnknownNameError,
     UnknownPersonError,
 )
 from seminar_core.model.tensors import to_tensors
+from seminar_core.retrieval.codebooks import save_codebooks
 from seminar_core.retrieval.spec import SpecError
 from seminar_core.search import trace as module
 from seminar_core.search.answer import answer
@@ -23,7 +27,7 @@ from seminar_core.search.explanation import explain_event
 from seminar_core.search.question import METHODS, RIVALS, Question, next_item
 from seminar_core.search.rival_stages import RULES
 from seminar_core.search.second_stage import Weighting, pair_vectors
-from seminar_core.search.study import make_codebooks, open_study, training_targets
+from seminar_core.search.study import codebook_directory, make_codebooks, open_study, training_targets
 from seminar_core.search.targets import find_items, top_items
 from seminar_core.search.trace import trace
 from seminar_core.search.typed_query import query_row
@@ -359,6 +363,17 @@ def test_targets_come_from_the_catalogue_the_model_or_the_life(study):
 def test_what_cannot_be_asked_is_refused_with_its_value(study, settings, error, says):
     with pytest.raises(error, match=says):
         trace(study, ask(study, **settings))
+
+
+def test_codebooks_in_the_workspace_of_an_earlier_bundled_run_do_not_stand_before_its_own(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(type(study.workspace), "measured_dir", lambda self, run: tmp_path)
+    fresh = open_study(study.workspace, "run")
+    other = replace(fresh.codebooks(COARSE), vectors_hash="ba9876543210")
+    save_codebooks(other, codebook_directory(tmp_path, COARSE))
+    assert open_study(study.workspace, "run").codebooks(COARSE).vectors_hash == fresh.codebooks(COARSE).vectors_hash
+    save_codebooks(other, codebook_directory(tmp_path, "SQ8"))
+    with pytest.raises(StaleError):
+        fresh.codebooks("SQ8")
 
 
 def test_an_unknown_person_is_refused(study):
