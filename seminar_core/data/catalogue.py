@@ -23,7 +23,7 @@ from .hints import EVENT_COLUMNS, ITEM_COLUMNS, Hints
 from .limits import CATALOGUE_BYTES, require_room
 from .pictures import write_pictures
 from .scratch import identifier, reading
-from .table_files import open_table, parquet_parts
+from .table_files import Table, open_table, parquet_parts
 from .tables.text import PROBLEM
 from .vocabulary import WHITE, first_value_rows, natural_order, value_table
 
@@ -101,7 +101,12 @@ def read_items(
     """
     hints = replace(hints or Hints(), header=True)
     table = open_table(connection, path, scratch, ITEM_COLUMNS, hints, may_lack=EVENT_COLUMNS)
-    header, sql = table.header, table.sql
+    return items_of(connection, table)
+
+
+def items_of(connection: duckdb.DuckDBPyConnection, table: Table) -> Catalogue:
+    """Read the items of a table that has been opened, or that an importer made; raises what `read_items` does."""
+    path, header, sql = table.path, table.header, table.sql
     if "item" not in header:
         raise MissingColumnError(
             f"{path} has no column 'item'; it has {', '.join(header) or 'none'}",

@@ -11,7 +11,7 @@ from seminar_core.data.importers import IMPORTERS
 from seminar_core.data.importers.auto import recognised
 from seminar_core.data.opening import open_dataset
 from seminar_core.data.report import report
-from seminar_core.errors import MissingColumnError, MissingFileError
+from seminar_core.errors import CorruptFileError, MissingColumnError, MissingFileError
 
 T = 1_684_742_000_000  # milliseconds, written with decimals as the published files are
 REC = (
@@ -84,6 +84,18 @@ def test_videos_have_captions_and_categories_and_people_their_features(workspace
     assert people.loc[0, "onehot_feat2"] == "3" and people.loc[0, "rec_active_level"] == "5"
     assert people["onehot_feat2"].isna().tolist() == [False, True]
     assert {p["kind"] for p in report(data)["problems"]} >= {"unknown_item", "item_without_text"}
+
+
+def test_rows_of_features_with_a_value_too_many_are_named(workspace, folder):
+    (folder / "item_features.csv").write_text(ITEMS.replace('"[1, 213, 24]"', "[1, 213, 24]"), encoding="utf-8")
+    IMPORTERS["kuaisar"](workspace, folder, "kuai")
+    data = open_dataset(workspace, "kuai")
+    assert data.titles[data.item_row("10")] is None
+    found = {row["kind"]: row["example_rows"] for row in report(data)["problems"]}
+    assert found["item_extra_columns"] == [1]
+    (folder / "user_features.csv").write_text(USERS.replace("9,2,2,1,1", "9,2,2,1,1,7"), encoding="utf-8")
+    with pytest.raises(CorruptFileError, match=r"user_features\.csv, row 2: extra columns"):
+        IMPORTERS["kuaisar"](workspace, folder, "kuai")
 
 
 def test_a_folder_that_is_not_as_published_is_refused(workspace, folder):

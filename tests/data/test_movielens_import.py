@@ -96,6 +96,27 @@ def test_bad_ratings_are_rejected_with_their_row(workspace: Workspace, small: Pa
     ]
 
 
+def test_malformed_rows_are_named_and_a_tag_outlives_its_rating(workspace: Workspace, tmp_path: Path) -> None:
+    """Ratings: no number, one column too many, too late; a tag beside each, and one with a column too many."""
+    ratings = f"1,10,4.0,100\n2,10,abc,200\n3,10,5.0,300,junk\n4,10,5.0,{10**11}"
+    tags = f"2,10,first,210\n3,10,second,310\n4,10,third,400\n1,10,two,parts,110\n4,10,late,{10**11}\n1,10,good,120"
+    movies = "10,American President, The (1995),Comedy\n11,B (1999),Drama"
+    folder = write_movielens(tmp_path / "ml", ratings, tags, movies)
+    answer = import_movielens(workspace, folder, "ml", tmp_path / "rejected.csv")
+    data = open_dataset(workspace, "ml")
+    assert answer["events"] + answer["rejected"] == 9  # ten rows, two of which are one event
+    assert data.query_texts[1:] == ["first", "good", "second", "third"]
+    assert data.store.life(0).label.tolist() == [1] and data.store.life(1).label.tolist() == [-1]
+    rows = pd.read_csv(tmp_path / "rejected.csv", dtype=str)
+    assert rows[["row", "reason"]].to_numpy().tolist() == [
+        ["2", "bad_label"], ["3", "extra_columns"], ["4", "time_after_2100"], ["8", "extra_columns"],
+        ["9", "time_after_2100"],
+    ]  # fmt: skip
+    found = {row["kind"]: row["example_rows"] for row in report(data)["problems"]}
+    assert found["item_extra_columns"] == [1]
+    assert dict(zip(data.item_ids[1:], data.titles[1:], strict=True)) == {"11": "B (1999)", "10": None}
+
+
 def test_a_folder_that_is_not_movielens(workspace: Workspace, small: Path) -> None:
     (small / "plots.jsonl").write_text('{"movieId": 10}\n{"plot"\n')
     with pytest.raises(CorruptFileError, match="line 2 is not a JSON object"):

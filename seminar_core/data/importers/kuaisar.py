@@ -17,15 +17,16 @@ from typing import Any
 
 import duckdb
 
-from ...errors import MissingFileError
+from ...errors import CorruptFileError, MissingFileError
 from ...progress import Progress, silent
 from ...workspace import Workspace
 from ..build import build_dataset
-from ..catalogue import Catalogue, read_items
+from ..catalogue import Catalogue, items_of
 from ..dataset import Dataset
 from ..event_source import EventSource, check_events, define_checked, id_sql, write_rejected
 from ..hints import EVENT_COLUMNS, Hints
 from ..scratch import literal, reading, scratch_connection
+from ..table_files import Table
 from ..versions import importing
 from .published import published_table
 from .table import answer, refuse_reserved
@@ -122,17 +123,16 @@ def read_videos(connection: duckdb.DuckDBPyConnection, path: Path, scratch: Path
     published_table(connection, file, FILES["item_features"], scratch, of="KuaiSAR")
     known = ", ".join(f"CASE WHEN {_known(f'{level}_level_category_name_en')} THEN {level}_level_category_name_en END"
                       for level in LEVELS)  # fmt: skip
-    videos = scratch / "videos.parquet"
-    with reading(file):
-        connection.execute(
-            f"""COPY (SELECT {id_sql("item_id", "VARCHAR")} AS item, nullif({words_sql("caption")}, '') AS title,
-                nullif(concat_ws('|', {known}), '') AS category,
-                CASE WHEN {_known("author_id")} THEN {id_sql("author_id", "VARCHAR")} END AS author,
-                CASE WHEN {_known("item_type")} THEN item_type END AS item_type,
-                CASE WHEN {_known("upload_type")} THEN upload_type END AS upload_type
-            FROM item_features ORDER BY "__row") TO {literal(videos)} (FORMAT parquet)"""
-        )
-    return read_items(connection, videos, scratch)
+    columns = {
+        "item": id_sql("item_id", "VARCHAR"),
+        "title": f"nullif({words_sql('caption')}, '')",
+        "category": f"nullif(concat_ws('|', {known}), '')",
+        "author": f"CASE WHEN {_known('author_id')} THEN {id_sql('author_id', 'VARCHAR')} END",
+        **{name: f"CASE WHEN {_known(name)} THEN {name} END" for name in ("item_type", "upload_type")},
+    }
+    cells = ", ".join(f"{cell} AS {name}" for name, cell in columns.items())
+    videos = f'SELECT "__row", "__problem", {cells} FROM item_features'
+    return items_of(connection, Table(file, dict.fromkeys(columns, "VARCHAR"), videos))
 
 
 def _known(column: str) -> str:
@@ -143,13 +143,25 @@ def _known(column: str) -> str:
 def read_people(
     connection: duckdb.DuckDBPyConnection, path: Path, scratch: Path
 ) -> dict[str, dict[str, str | None]] | None:
-    """What user_features.csv says: feature -> person -> value; None without it."""
+    """What user_features.csv says: feature -> person -> value; None without it.
+
+    Raises:
+        CorruptFileError: a row has more values than the header has columns.
+    """
     file = path / "user_features.csv"
     if not file.is_file():
         return None
     person, *features = FILES["user_features"]
     published_table(connection, file, FILES["user_features"], scratch, of="KuaiSAR")
     with reading(file):
+        wrong = connection.execute(
+            'SELECT "__row", "__problem" FROM user_features WHERE "__problem" IS NOT NULL ORDER BY "__row" LIMIT 1'
+        ).fetchone()
+        if wrong is not None:
+            raise CorruptFileError(
+                f"{file}, row {wrong[0]}: {wrong[1].replace('_', ' ')}, expected one value for each column",
+                hint="download the file again, or mend the row; without user_features.csv people have no features",
+            )
         rows = connection.execute(
             f'SELECT {id_sql(person, "VARCHAR")}, {", ".join(features)} FROM user_features ORDER BY "__row"'
         ).fetchall()

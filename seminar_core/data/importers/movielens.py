@@ -26,11 +26,12 @@ from ...errors import CorruptFileError, MissingFileError
 from ...progress import Progress, silent
 from ...workspace import Workspace
 from ..build import build_dataset
-from ..catalogue import Catalogue, read_items
+from ..catalogue import Catalogue, items_of
 from ..dataset import Dataset
-from ..event_source import EventSource, check_events, define_checked, write_rejected
-from ..scratch import literal, reading, scratch_connection
+from ..event_source import LATEST_TIME_S, EventSource, check_events, define_checked, write_rejected
+from ..scratch import reading, scratch_connection
 from ..stages import fingerprint, stage
+from ..table_files import Table
 from ..versions import importing
 from .published import published_table
 from .table import answer, refuse_reserved
@@ -157,8 +158,8 @@ def read_events(connection: duckdb.DuckDBPyConnection, path: Path, scratch: Path
     _table(connection, path, "tags", scratch)
     with reading(path / "ratings.csv"):
         connection.execute(
-            f"""CREATE TEMP TABLE rated AS SELECT "__row" AS row, trim(userId) AS person, trim(movieId) AS item,
-                "timestamp" AS time, TRY_CAST("timestamp" AS BIGINT) AS time_s,
+            f"""CREATE TEMP TABLE rated AS SELECT "__row" AS row, "__problem" AS problem, trim(userId) AS person,
+                trim(movieId) AS item, "timestamp" AS time, TRY_CAST("timestamp" AS BIGINT) AS time_s,
                 CASE WHEN TRY_CAST(rating AS DOUBLE) >= {LIKED_FROM} THEN '1'
                 WHEN TRY_CAST(rating AS DOUBLE) > 0 THEN '0' ELSE 'rating ' || coalesce(rating, '') END AS label
             FROM ratings"""
@@ -166,19 +167,21 @@ def read_events(connection: duckdb.DuckDBPyConnection, path: Path, scratch: Path
     with reading(path / "tags.csv"):
         connection.execute(
             f"""CREATE TEMP TABLE tagged AS
-            WITH t AS (SELECT "__row" + (SELECT coalesce(max(row), 0) FROM rated) AS row, trim(userId) AS person,
-                    trim(movieId) AS item, "timestamp" AS time, TRY_CAST("timestamp" AS BIGINT) AS time_s, tag
-                FROM tags),
-                nearest AS (SELECT t.*, r.row AS rating_row, r.label FROM t LEFT JOIN rated r ON t.person = r.person
-                    AND t.item = r.item AND abs(t.time_s - r.time_s) <= {SAME_EVENT_S}
+            WITH t AS (SELECT "__row" + (SELECT coalesce(max(row), 0) FROM rated) AS row, "__problem" AS problem,
+                    trim(userId) AS person, trim(movieId) AS item, "timestamp" AS time,
+                    TRY_CAST("timestamp" AS BIGINT) AS time_s, tag FROM tags),
+                usable AS (SELECT * FROM rated WHERE problem IS NULL AND label IN ('0', '1')
+                    AND time_s BETWEEN 0 AND {LATEST_TIME_S}),
+                nearest AS (SELECT t.*, r.row AS rating_row, r.label FROM t LEFT JOIN usable r ON t.problem IS NULL
+                    AND t.person = r.person AND t.item = r.item AND abs(t.time_s - r.time_s) <= {SAME_EVENT_S}
                     QUALIFY row_number() OVER (PARTITION BY t.row ORDER BY abs(t.time_s - r.time_s), r.row) = 1)
             SELECT *, rating_row IS NOT NULL
                 AND row_number() OVER (PARTITION BY rating_row ORDER BY time_s, row) = 1 AS of_rating FROM nearest"""
         )
-    events = """SELECT r.row AS "__row", r.person, r.time, r.item, t.tag AS query, 'rate' AS action, r.label
-            FROM rated r LEFT JOIN tagged t ON t.of_rating AND t.rating_row = r.row
-        UNION ALL SELECT row, person, time, item, tag, 'tag', label FROM tagged WHERE NOT of_rating"""
-    define_checked(connection, events, dict.fromkeys(EVENT_COLUMNS, "VARCHAR"), problems=False)
+    events = """SELECT r.row AS "__row", r.problem AS "__problem", r.person, r.time, r.item, t.tag AS query,
+            'rate' AS action, r.label FROM rated r LEFT JOIN tagged t ON t.of_rating AND t.rating_row = r.row
+        UNION ALL SELECT row, problem, person, time, item, tag, 'tag', label FROM tagged WHERE NOT of_rating"""
+    define_checked(connection, events, dict.fromkeys(EVENT_COLUMNS, "VARCHAR"), problems=True)
     return check_events(connection, path / "ratings.csv", list(EVENT_COLUMNS), [])
 
 
@@ -190,13 +193,10 @@ def read_films(connection: duckdb.DuckDBPyConnection, tables: Path, path: Path, 
         path: folder of plots.jsonl and posters/.
     """
     _table(connection, tables, "movies", scratch)
-    with reading(tables / "movies.csv"):
-        films = scratch / "films.parquet"
-        connection.execute(
-            f"""COPY (SELECT movieId AS item, title, nullif(genres, '{NO_GENRE}') AS category FROM movies
-            ORDER BY "__row") TO {literal(films)} (FORMAT parquet)"""
-        )
-    catalogue = read_items(connection, films, scratch)
+    films = f"""SELECT "__row", "__problem", movieId AS item, title, nullif(genres, '{NO_GENRE}') AS category
+        FROM movies"""
+    header = dict.fromkeys(("item", "title", "category"), "VARCHAR")
+    catalogue = items_of(connection, Table(tables / "movies.csv", header, films))
     plots = read_plots(path / "plots.jsonl")
     known = [plots.get(item, {}) for item in catalogue.ids]
     genres = catalogue.fields["category"]
