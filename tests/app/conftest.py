@@ -86,6 +86,14 @@ def ask_of(at: AppTest, what: str, value: Any, *, gesture: str = "", done: bool 
     return at.run()
 
 
+def choose_row(at: AppTest, key: str, row: int) -> AppTest:
+    """The page after a click on a row of the table whose key begins with `key`, as the browser tells it."""
+    table = next(frame.proto for frame in at.dataframe if f"-{key}" in frame.proto.id)
+    states = at._tree.get_widget_states()
+    states.widgets.add(id=table.id, string_value=json.dumps({"selection": {"rows": [row], "columns": [], "cells": []}}))
+    return at._run(states)
+
+
 def cards_of(at: AppTest, key: str) -> list[dict]:
     """The groups that a component of cards was given."""
     for element in at.get("bidi_component"):

@@ -33,7 +33,7 @@ from seminar_core.training.pretrain import pretrain
 from seminar_core.training.recipe import FinetuneConfig, PretrainConfig
 from seminar_core.training.settings import load_config
 from seminar_core.workspace import Workspace
-from tests.app.conftest import words_of
+from tests.app.conftest import choose_row, words_of
 from tests.tiny import make_dataset, write_table
 from tests.tiny_run import SMALL, make_run
 
@@ -218,6 +218,18 @@ def test_the_worklist_says_who_is_left_out_what_its_score_means_and_what_matches
     words = words_of(open_app(tiny_workspace, "alignment", dataset="tiny", run="psu", of="people"))
     assert "2 left out: fewer than 8 different items that have every modality" in words
     assert "0.5 = unrelated" in words and "fewer than two modalities" not in words
+
+
+def test_a_row_chosen_in_one_list_of_people_is_chosen_in_no_other_and_may_be_gone(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "alignment", dataset="tiny", run="psu", of="people")
+    at = choose_row(at, "worklist_table", 1)
+    first = at.dataframe[-1].value["id"].iloc[1]
+    assert at.button(key="torn_life").label == f"Read the life of {first}"
+    at = at.selectbox(key="w_list_stage").select("before").run()
+    assert not at.exception and "stage before" in words_of(at)
+    assert not [button for button in at.button if button.key == "torn_life"]
+    gone = choose_row(at, "worklist_table", 250)
+    assert not gone.exception and not [button for button in gone.button if button.key == "torn_life"]
 
 
 def run_of(workspace, name, **size):

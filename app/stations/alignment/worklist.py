@@ -54,7 +54,7 @@ def render(run: str, shown: str, known: tuple[str, ...], chosen: np.ndarray) -> 
     if of == "items":
         items(frame)
     else:
-        people(frame)
+        people(frame, key="_".join(("worklist_table", state.get("dataset"), run, stage)))
     widgets.downloads(frame, name=f"worklist_{of}")
     widgets.trust_line(
         f"run {widgets.plain(run)}",
@@ -101,23 +101,27 @@ def items(frame: pd.DataFrame) -> None:
     table(frame.drop(columns=["item_row"]).assign(odd=frame["odd"].map(ODD)), "A card selects its item on the map.")
 
 
-def people(frame: pd.DataFrame) -> None:
-    """The table of people; a chosen one stays chosen at the other stations."""
-    event = table(frame, "A chosen row offers the person's life.", select=True)
-    if event is not None and event["selection"]["rows"]:
-        person = str(frame.iloc[event["selection"]["rows"][0]]["id"])
+def people(frame: pd.DataFrame, key: str) -> None:
+    """The table of people; a chosen one stays chosen at the other stations.
+
+    A row that is chosen in the list `key` is chosen in no other. The list may be shorter by the time it is drawn again.
+    """
+    event = table(frame, "A chosen row offers the person's life.", key=key, select=True)
+    rows = [row for row in event["selection"]["rows"] if row < len(frame)] if event is not None else []
+    if rows:
+        person = str(frame.iloc[rows[0]]["id"])
         if st.button(f"Read the life of {widgets.plain(person)}", icon=":material/timeline:", key="torn_life"):
             state.another_person(person)
             widgets.open_station("life")
 
 
-def table(frame: pd.DataFrame, says: str, *, select: bool = False):
+def table(frame: pd.DataFrame, says: str, *, key: str = "worklist_table", select: bool = False):
     """The first rows of the list."""
     event = st.dataframe(
         frame.head(ROWS),
         hide_index=True,
         height=320,
-        key="worklist_table",
+        key=key,
         on_select="rerun" if select else "ignore",
         selection_mode="single-row",
         column_config={
