@@ -207,6 +207,18 @@ class JobProcess:
         self._update(state="running", started_s=now, first_started_s=first, message="preparing", makes_run=makes_run)
         self._write()
 
+    def made(self, run_dir: Path) -> bool:
+        """Whether the run that lies there was made by this job: it was to make it, and has begun before it."""
+        card, began = run_dir / "run.json", self.status.first_started_s
+        if not self.status.makes_run or began is None or not card.exists():
+            return False
+        return card.stat().st_mtime >= began - CLOCK_SLACK_S
+
+    def leave(self, run_dir: Path) -> None:
+        """The work ends; a run of the name that is made after it came to none is not this job's."""
+        if self._held.error() is None:  # else the run was moved along with the job
+            self._update(makes_run=self.made(run_dir))
+
     def progress(self, done: int, total: int, message: str) -> None:
         """Report, and obey: the callback that the job's command calls.
 
@@ -345,16 +357,17 @@ def run_job(
         else:
             job.status.device = slot_name(spec.command, spec.device)
         run_dir = Path(spec.workspace) / "runs" / (spec.option("run") or "-")
-        began, ours = job.status.first_started_s, job.status.makes_run
-        card = run_dir / "run.json"
-        continuing = ours and began is not None and card.exists() and card.stat().st_mtime >= began - CLOCK_SLACK_S
-        job.begin(makes_run=ours or not run_dir.exists() or "--overwrite" in spec.words)
+        continuing = job.made(run_dir)
+        job.begin(makes_run=job.status.makes_run or not run_dir.exists() or "--overwrite" in spec.words)
         if spec.processes > 1:
             local = spec.engine == "local"
             job.lead(LocalFollowers(command, spec.processes) if local else ClusterFollowers(spec.processes))
             begin(job_dir, continuing=continuing)
-        with reporting_to(job.progress):
-            answer = execute(spec, continuing)
+        try:
+            with reporting_to(job.progress):
+                answer = execute(spec, continuing)
+        finally:
+            job.leave(run_dir)
         write_json(job_dir / "result.json", answer, grow=False)
         trained = spec.command in TRAININGS and (run_dir / "metrics.jsonl").is_file()
         if trained and importlib.util.find_spec("tensorboard") is not None:

@@ -1,9 +1,9 @@
 """A stand-in for the job's process: the real `run_job` around a small loop that can be told to misbehave.
 
 `--set steps=N`, `--set pause=S` (seconds a step), `--set mode=...`: `deaf` (one long step that never reports), `fill`
-(a checkpoint larger than the disk), `raise`, `memory` (unless batch_size is at most `--set fits=N`). It checkpoints
-every step, and on a further attempt goes on from there; `seen.txt` of the run gets one line per step done, so that a
-test can see what was done twice.
+(a checkpoint larger than the disk), `raise`, `early` (before the run is made), `memory` (unless batch_size is at most
+`--set fits=N`). It checkpoints every step, and on a further attempt goes on from there; `seen.txt` of the run gets one
+line per step done, so that a test can see what was done twice.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ def work(spec: JobSpec, continuing: bool) -> dict[str, Any]:
     words = words_to_continue(spec.words, run) if continuing else list(spec.words)
     told = settings(words)
     checkpoint = run / "checkpoints" / "last"
+    if told.get("mode") == "early":
+        raise ValueError("the data could not be read")
     if run.exists() and "--resume" not in words and "--overwrite" not in words:
         raise ExistsError(f"run {run.name} exists already", hint="choose another name or --overwrite")
     checkpoint.mkdir(parents=True, exist_ok=True)

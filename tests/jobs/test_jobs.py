@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -29,7 +30,6 @@ from seminar_core.jobs.process import Eta
 from seminar_core.jobs.removal import delete
 from seminar_core.jobs.slots import slot_name
 from seminar_core.jobs.state import (
-    LIVE,
     JobSpec,
     JobStatus,
     is_alive,
@@ -119,9 +119,9 @@ def test_only_what_makes_the_same_is_refused_whatever_it_is_called(workspace: Wo
     ):
         with pytest.raises(ExistsError, match=says):
             jobs.start(workspace, line)
-    for row in jobs.rows(workspace):
-        if row["state"] in LIVE:
-            jobs.cancel(workspace, row["job"])
+    for job in reversed(jobs.job_names(workspace)):  # the last in the queue first, so that none begins
+        with suppress(NotReadyError):  # over
+            jobs.cancel(workspace, job)
 
 
 @pytest.mark.parametrize("reading", [["evaluate", "--run", "r"], ["finetune", "--run", "s", "--from=r"]])
@@ -255,6 +255,20 @@ def test_a_run_that_was_to_be_overwritten_is_not_continued_when_the_job_died_bef
     jobs.resume(workspace, job)
     wait_until(workspace, job, "done")
     assert (old / "seen.txt").read_text().split() == ["0", "1", "2", "3", "4"]
+
+
+def test_a_run_that_somebody_made_after_the_job_failed_without_one_is_not_continued(workspace: Workspace):
+    job = jobs.start(workspace, words(mode="early"))["job"]
+    assert "could not be read" in wait_until(workspace, job, "failed")["error"]["message"]
+    theirs = workspace.run_dir("r")
+    (theirs / "checkpoints" / "last").mkdir(parents=True)
+    (theirs / "checkpoints" / "last" / "step").write_text("4")
+    (theirs / "run.json").write_text("{}")
+    spec_path = workspace.job_dir(job) / "spec.json"
+    spec_path.write_text(spec_path.read_text().replace("mode=early", "mode=fine"))
+    jobs.resume(workspace, job)
+    assert wait_until(workspace, job, "failed", "done")["error"]["kind"] == "exists"
+    assert not (theirs / "seen.txt").exists()
 
 
 def test_a_specification_edited_by_hand_fails_with_the_known_keys(workspace: Workspace):
