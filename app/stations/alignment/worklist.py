@@ -44,8 +44,8 @@ def render(run: str, shown: str, known: tuple[str, ...], chosen: np.ndarray) -> 
         )
         found, judged, total = sources.worklist(run, stage, of)
         within = of == "items" and len(chosen) > 1
-        frame = found[found["item_row"].isin(chosen)] if within and len(found) else found
-        frame = filtered(frame) if of == "items" and len(frame) else frame
+        listed = found[found["item_row"].isin(chosen)] if within and len(found) else found
+        frame = filtered(listed) if of == "items" and len(listed) else listed
     if state.get("list_stage") not in ("", *known):
         widgets.trust_line(f"this run has no stage {widgets.plain(state.get('list_stage'))}: the list is of {shown}")
     if frame.empty:
@@ -62,7 +62,7 @@ def render(run: str, shown: str, known: tuple[str, ...], chosen: np.ndarray) -> 
         f"{widgets.count(judged)} of {widgets.count(total)} {of} judged",
         f"{widgets.count(total - judged)} left out: {LEFT_OUT[of]}" if total > judged else "",
         f"of the {widgets.count(len(chosen))} selected items" if within else "",
-        f"{widgets.count(len(frame))} match the filter" if len(frame) < len(found) else "",
+        f"{widgets.count(len(frame))} match the filter" if len(frame) < len(listed) else "",
         f"disagreement: {MEANING[of]}",
     )
 
