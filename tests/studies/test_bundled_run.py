@@ -7,6 +7,7 @@ from seminar_core.data.dataset import SAMPLE
 from seminar_core.data.opening import open_dataset
 from seminar_core.errors import StaleError
 from seminar_core.files import read_json, sha256_of, write_json
+from seminar_core.retrieval.codebooks import load_codebooks
 from seminar_core.search.answer import retrieve
 from seminar_core.search.budget import frontier
 from seminar_core.search.population import population
@@ -83,9 +84,12 @@ def test_a_run_of_another_sample_is_refused(workspace, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_its_codebooks_are_made_again_to_the_same_codes(workspace):
-    make_codebooks(open_study(workspace, RUN))
-    made, kept = (
-        folder / "codebooks" / "QC64,RQ32x4fs" for folder in (workspace.measured_dir(RUN), bundled_runs()[RUN])
-    )
-    assert sha256_of(made / "codes.safetensors") == sha256_of(kept / "codes.safetensors")
+def test_its_codebooks_are_made_again_as_good(workspace):
+    """Not to the same bits: another processor rounds otherwise, and clusters move."""
+    study = open_study(workspace, RUN)
+    kept = study.codebooks("QC64,RQ32x4fs")
+    make_codebooks(study)
+    folder = workspace.measured_dir(RUN) / "codebooks" / "QC64,RQ32x4fs"
+    made = load_codebooks(folder, study.vectors)
+    assert {name: codes.shape for name, codes in made.codes.items()} == {n: c.shape for n, c in kept.codes.items()}
+    assert made.distortion == pytest.approx(kept.distortion, rel=0.1)
