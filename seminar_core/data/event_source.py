@@ -221,10 +221,7 @@ def _seconds(column: str, kind: str, hints: Hints) -> str:
 
 
 def _label(column: str, kind: str) -> tuple[str, str]:
-    """SQL of the label (-1 = none) and of the condition that it is none of 1, 0 and empty.
-
-    NaN is looked for as text: duckdb folds `isnan` away by the file's statistics, which leave NaN out.
-    """
+    """SQL of the label (-1 = none) and of the condition that it is none of 1, 0 and empty; NaN is empty."""
     name = identifier(column)
     if kind in ("VARCHAR", "DOUBLE", "FLOAT"):
         name = f"nullif(nullif(lower(trim(CAST({name} AS VARCHAR), {BLANKS})), ''), 'nan')"

@@ -197,6 +197,25 @@ def test_nan_and_infinity_in_number_columns(workspace: Workspace, tmp_path: Path
     assert found["unreadable_time"]["example_rows"] == [3, 4, 5]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("label", 1.0, None),
+        ("person", 7.0, "empty_person"),
+        ("item", 7.0, "empty_item"),
+        ("time", 7.5, "unreadable_time"),
+    ],
+)
+def test_nan_beside_one_single_value_is_no_value(workspace: Workspace, tmp_path: Path, name, value, reason) -> None:
+    """The statistics in the file say that the column has that one value throughout: they leave NaN out."""
+    events = {"person": ["u"] * 3, "time": [1, 2, 3], "item": ["a"] * 3, name: [value, float("nan"), value]}
+    pq.write_table(pa.table(events), tmp_path / "events.parquet")
+    data = imported(workspace, tmp_path)
+    found = {kind: row["example_rows"] for kind, row in problems(data).items() if kind == reason or "label" in kind}
+    assert found == ({reason: [2]} if reason else {})
+    assert data.store.label.tolist() == ([-1, -1] if reason else [1, -1, 1])
+
+
 def test_an_items_file_without_item_column(workspace: Workspace, tmp_path: Path) -> None:
     path = write_csv(tmp_path / "in", "person,time,item\np,1,a\n", "id,title\na,A\n")
     assert "items.csv has no column 'item'; it has id, title" in failure(workspace, path, MissingColumnError).message
