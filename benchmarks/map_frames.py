@@ -38,8 +38,11 @@ const {{ default: mount }} = await import(URL.createObjectURL(made));
 const data = Uint8Array.from(atob("{block}"), (c) => c.charCodeAt(0));
 const told = (window.told = []);
 const setTriggerValue = (name, value) => told.push([name, value]);
-mount({{ data, parentElement: document.body, setTriggerValue, setStateValue: () => {{}} }});
-window.map = document.querySelector(".am").alignmentMap;
+window.show = (data) => {{
+  mount({{ data, parentElement: document.body, setTriggerValue, setStateValue: () => {{}} }});
+  window.map = document.querySelector(".am").alignmentMap;
+}};
+show(data);
 window.sent = {style};
 map?.restyle(sent);
 </script>"""

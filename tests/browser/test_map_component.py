@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from app.components.alignment_map import payload
+from app.components.alignment_map import HERE, payload
 from benchmarks.map_frames import cloud, page_of
 from seminar_core.alignment.map_facts import centroid_gaps, worst_aligned
+from seminar_core.alignment.projection import Layout
+from seminar_core.contracts import CHANNELS
 
 pytestmark = pytest.mark.browser
 ITEMS, WORST = 400, 7
@@ -151,3 +156,74 @@ def test_a_map_that_is_too_slow_is_density_while_it_moves_and_says_so(page):
     assert moved[0] == "density" and "density alone while it moves" in moved[1]
     page.wait_for_function("map.root.dataset.drawn === 'points' && !map.coarse", timeout=10_000)
     page.evaluate("map.view.mode = 'auto'; map.draw()")
+
+
+@pytest.fixture
+def own(chromium):
+    """A page with a map of its own, whose colours have three entries."""
+    page = chromium.new_page(viewport={"width": 1280, "height": 900})
+    page.set_content(page_of(cloud(ITEMS), colouring=payload.Colouring("kind", np.ones(ITEMS, np.uint8), legend())))
+    page.wait_for_function("window.map?.look && map.root.dataset.drawn")
+    yield page
+    page.close()
+
+
+def show(page, layout: Layout, of: str, *, anew: bool = False) -> None:
+    """Send another map, whose style is still on the way; `anew`: the page was left and opened again."""
+    items = payload.items_of(layout)
+    block = payload.pack(layout, items, key="bench", titles=["a"] * (int(items.rows[-1]) + 1), of=of)
+    if anew:
+        html = (HERE / "map.html").read_text(encoding="utf-8")
+        page.evaluate("(html) => { map.dispose(); document.querySelector('.am').outerHTML = html; }", html)
+    page.evaluate("(block) => show(Uint8Array.from(atob(block), (c) => c.charCodeAt(0)))", b64encode(block).decode())
+    page.wait_for_timeout(80)
+
+
+def test_a_map_of_other_items_takes_the_place_of_one_with_colours_and_a_point_under_the_pointer(own):
+    own.evaluate("map.view.hiddenCodes.add(2); map.setHover(map.points.n - 1, map.view.panes[0]); map.search('item 3')")
+    for items in (3 * ITEMS, ITEMS // 4):  # more than had colours, fewer than were pointed at
+        show(own, cloud(items), f"of {items}")
+        assert own.evaluate("[map.points.items, map.shown, map.hover]") == [items, 4 * items, None]
+        assert own.evaluate("map.view.matches.size + map.view.hiddenCodes.size + map.view.worst.length") == 0
+        assert own.get_by_label("Search titles on the map").input_value() == ""
+
+
+def test_colours_and_hidden_entries_stay_while_a_new_layout_of_the_same_items_comes(own):
+    show(own, cloud(ITEMS), "one")
+    own.evaluate("map.restyle({...sent, digest: map.points.digest}); map.view.hiddenCodes.add(2)")
+    own.evaluate("map.setHover(7, map.view.panes[0])")
+    show(own, cloud(ITEMS, seed=1), "one")
+    facts = "[map.view.style.colour.title, [...map.view.hiddenCodes], map.hover]"
+    assert own.evaluate(facts) == ["kind", [2], 7]
+
+
+def without(layout: Layout, channels: str) -> Layout:
+    """The map without the points of some modalities."""
+    points, kept = layout.points, ~np.isin(layout.points.channel, [CHANNELS.index(c) for c in channels])
+    fields = {name: getattr(points, name)[kept] for name in ("item", "channel", "stage", "vectors")}
+    return Layout(replace(points, **fields), layout.xy[kept], layout.fitted[kept], {})
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_another_map_is_seen_from_afar_with_what_it_has_of_the_pair_and_the_modalities(own, anew):
+    own.get_by_label("Which pairs are joined").select_option("TI")
+    for name in ("query", "attribute", "text"):
+        own.get_by_role("button", name=name, exact=True).click()
+    for _ in range(4):
+        own.get_by_role("button", name="Zoom in").click()
+    own.evaluate("map.view.x += 40; map.remember()")
+    show(own, without(cloud(ITEMS, seed=1), "I"), "two", anew=anew)
+    assert own.evaluate("[map.view.pair, map.$('.lines select').value, map.view.hiddenChannels]") == ["all", "all", []]
+    seen = own.evaluate("[map.view.x, map.view.y, map.view.scale]")
+    own.evaluate("map.view.fit()")
+    assert seen == own.evaluate("[map.view.x, map.view.y, map.view.scale]")
+
+
+def test_the_same_map_is_seen_from_where_it_was_left(own):
+    layout = without(cloud(ITEMS), "")
+    show(own, layout, "one")
+    own.get_by_role("button", name="Zoom in").click()
+    own.get_by_role("button", name="query", exact=True).click()
+    left = own.evaluate("[map.view.x, map.view.y, map.view.scale, map.view.hiddenChannels]")
+    show(own, layout, "one", anew=True)
+    assert own.evaluate("[map.view.x, map.view.y, map.view.scale, map.view.hiddenChannels]") == left

@@ -35,23 +35,31 @@ class AlignmentMap {
       this.goOn();
       return this.draw();
     }
-    const before = this.points;
-    this.points = this.view.points = new Points(wire);
-    this.grids = [];
-    this.view.frame = Math.min(this.view.frame, this.points.stages.length - 1);
-    const same = before && before.n === this.points.n && before.xy.length === this.points.xy.length;
-    if (before && !same) this.view.selection.clear();
-    this.seq = -1; // positions mean other items on another map: the selection comes with its style
+    const before = this.points, same = this.take(new Points(wire));
     this.buildControls();
     this.resize();
-    if (!this.view.fitted || before) this.view.fit();
     this.order = Scene.shuffle(this.points.n);
     this.old = before?.xy;
     this.fill();
-    if (same && !this.calm) this.morph();
+    if (same && before.xy.length === this.points.xy.length && !this.calm) this.morph();
     this.root.dataset.points = String(this.points.n);
     this.root.dataset.panes = String(this.view.panes.length);
     this.goOn();
+  }
+
+  take(points) { // whether they are the points that were there, laid out anew
+    const same = Boolean(this.points?.sameAs(points));
+    this.points = points;
+    this.grids = [];
+    this.view.show(points);
+    this.seq = -1; // positions mean other items on another map: the selection comes with its style
+    if (!same) {
+      this.view.forget();
+      this.hover = null;
+      this.$(".card").hidden = true;
+      this.$(".search input").value = this.$(".search output").textContent = "";
+    }
+    return same;
   }
 
   fill() {

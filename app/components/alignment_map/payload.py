@@ -6,6 +6,7 @@ Pure arrays -> bytes; no Streamlit. 100,000 points of 25,000 items cost about 1 
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -71,6 +72,7 @@ def pack(
     *,
     key: str,
     titles: Sequence[str | None],
+    of: str = "",
     notes: Sequence[str] = (),
     film: bool = False,
     height: int = 520,
@@ -82,6 +84,7 @@ def pack(
         items: from `items_of(layout)`.
         key: what map and courier meet under.
         titles: title of each catalogue row; sent up to `MOST_TITLES` items, beyond that the map asks for them.
+        of: digest of the data: colours and what is chosen stay on the screen while another map of the same items comes.
         notes: one short fact per stage, shown beside its name.
         film: one pane that moves through the stages.
         height: largest height of a pane in pixels.
@@ -100,6 +103,7 @@ def pack(
         arrays[f"cosine_{stage}"] = np.where(known, scaled, 0).astype(np.uint8)
     head: dict[str, Any] = {
         "key": key,
+        "of": hashlib.sha256(of.encode() + items.rows.tobytes()).hexdigest()[:12],
         "n_items": n,
         "first_row": int(items.rows[0]),
         "channels": channels,

@@ -15,18 +15,33 @@ function cosineColour(share) { // 0 = lowest shown, 1 = highest: vermilion, grey
 class View {
   constructor(saved) {
     Object.assign(this, { x: 0, y: 0, scale: 1, tool: "pan", mode: "auto", gap: true, pair: "all", low: -1, high: 1, frame: 0, hiddenChannels: [], fitted: false, fitScale: 1 }, saved);
+    this.multiples = false;
+    this.panes = [];
+    this.forget();
+  }
+
+  forget() { // what is told by positions and legend entries, which mean others on a map of other points
     this.selection = new Set();
     this.matches = new Set();
     this.hiddenCodes = new Set(); // legend entries
     this.worst = [];
-    this.multiples = false;
     this.style = null;
-    this.panes = [];
+  }
+
+  show(points) { // seen from where it was left; another map from afar, with what it has of the modalities and pairs chosen
+    this.points = points;
+    this.frame = Math.min(this.frame, points.stages.length - 1);
+    if (this.digest === points.digest) return;
+    this.digest = points.digest;
+    this.fitted = false; // `AlignmentMap.resize` fits it
+    if (!["all", "none", ...points.pairs.map((pair) => pair.join(""))].includes(this.pair)) this.pair = "all";
+    this.hiddenChannels = this.hiddenChannels.filter((c) => points.channels.includes(c));
+    if (this.hiddenChannels.length === points.channels.length) this.hiddenChannels = []; // one modality stays
   }
 
   saved() {
-    const { x, y, scale, tool, mode, gap, pair, low, high, frame, hiddenChannels, fitted, fitScale } = this;
-    return { x, y, scale, tool, mode, gap, pair, low, high, frame, hiddenChannels, fitted, fitScale };
+    const { digest, x, y, scale, tool, mode, gap, pair, low, high, frame, hiddenChannels, fitted, fitScale } = this;
+    return { digest, x, y, scale, tool, mode, gap, pair, low, high, frame, hiddenChannels, fitted, fitScale };
   }
 
   get film() { return this.points.head.mode === "film"; }

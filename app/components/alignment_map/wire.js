@@ -27,6 +27,10 @@ class Points {
     this.bounds = this.findBounds();
   }
 
+  sameAs({ head, n }) { // the same items at the same positions, in another layout or other stages
+    return this.head.of === head.of && this.n === n;
+  }
+
   findBounds() {
     const box = [Infinity, Infinity, -Infinity, -Infinity];
     for (const xy of this.xy) for (let i = 0; i < xy.length; i += 2) {

@@ -227,8 +227,8 @@ def _block(
     root: str, run: str, names: tuple[str, ...], version: str, method: str, seed: int, film: bool, _layout: Layout
 ) -> tuple[bytes, str, payload.MapItems]:
     items = payload.items_of(_layout)
-    titles = stage_vectors(run, names[-1]).dataset.titles
-    block = payload.pack(_layout, items, key=MAP_KEY, titles=titles, film=film)
+    dataset = stage_vectors(run, names[-1]).dataset
+    block = payload.pack(_layout, items, key=MAP_KEY, titles=dataset.titles, of=dataset.hash, film=film)
     return block, str(head_of(block)["digest"]), items
 
 
