@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from .definitions import CHANNEL_METRICS, CLASSIFIER, PAIR_METRICS
+from .definitions import CHANNEL_METRICS, CLASSIFIER, ONE_WAY, PAIR_METRICS
 
 COLUMNS = ("stage", "part", "pair", "metric", "value", "p5", "p95", "random", "low", "high", "n", "reason")
 
@@ -59,13 +59,18 @@ def compared(table: pd.DataFrame, first: str, second: str, part: str = "in align
     return joined
 
 
-def sentence(table: pd.DataFrame, pair: str = "T>I", part: str = "held out") -> str:
-    """One sentence on what changed between the first and the last stage of a table, for the headline pair."""
-    chosen = table[(table["pair"] == pair) & (table["metric"] == "recall@10") & table["value"].notna()]
-    parts = chosen[chosen["part"] == part]
-    chosen = parts if len(parts) else chosen[chosen["part"] == "in alignment"]
-    if chosen.empty:
+def sentence(table: pd.DataFrame, part: str = "held out") -> str:
+    """One sentence on what changed between the first and the last stage of a table, for text and picture.
+
+    Where these two were not measured, as in data without pictures, for the first of `ONE_WAY` that was.
+    """
+    measured = table[(table["metric"] == "recall@10") & table["value"].notna()]
+    pair = next((pair for pair in ONE_WAY if pair in set(measured["pair"])), None)
+    if pair is None:
         return "No pair of modalities could be compared; the table says why."
+    chosen = measured[measured["pair"] == pair]
+    parts = chosen[chosen["part"] == part]
+    chosen = parts if len(parts) else chosen
     first, last = chosen.iloc[0], chosen.iloc[-1]
     where = f"of {int(last['n']):,} {'held-out ' if last['part'] == 'held out' else ''}items"
     names = {"Q": "query", "A": "attribute", "T": "text", "I": "picture"}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 PAIR_METRICS = ("paired_cosine", "centroid_gap", "recall@1", "recall@10", "mrr", "knn_overlap", "cka")
 CHANNEL_METRICS = ("effective_rank", "uniformity", "hubness")
+ONE_WAY = ("T>I", "A>T", "A>I", "Q>T", "Q>A", "Q>I")  # the headline first
 CLASSIFIER = "modality_classifier_accuracy"
 
 

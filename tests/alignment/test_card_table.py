@@ -52,7 +52,17 @@ def test_the_sentence_says_what_changed_on_how_many_held_out_items(cards):
     assert words.startswith("Text finds its own picture among the ten nearest for ") and "(after), up from " in words
     assert "held-out items" in words and "by chance" in words
     assert "overlap" not in words
-    assert "No pair" in sentence(card_table(cards), pair="T>Q")
+
+
+def test_the_sentence_is_of_the_first_pair_that_was_measured_where_there_are_no_pictures(cards):
+    table = card_table(cards)
+    renamed = {"T>I": "A>T", "I>T": "T>A"}
+    without = table[~table["pair"].isin(renamed)]
+    blind = table.assign(pair=table["pair"].replace(renamed))
+    assert sentence(blind) == sentence(table).replace("Text finds its own picture", "Attribute finds its own text")
+    assert sentence(without) == "No pair of modalities could be compared; the table says why."
+    heldout = blind[blind["part"] == "held out"]
+    assert sentence(heldout, part="in alignment") == sentence(blind)
 
 
 def test_the_sentence_warns_of_a_change_within_the_intervals_and_counts_one_stage(cards):

@@ -260,6 +260,7 @@ def test_a_modality_that_is_missing_entirely_is_dashed_and_never_drawn(open_app,
     pairs = next(frame.value for frame in at.dataframe if "pair" in frame.value.columns)
     image = pairs[pairs["pair"].str.contains("image")]
     assert image.empty or set(image["cosine"]) == {"–→–"}
+    assert "Attribute finds its own text among the ten nearest" in words_of(at) and "No pair" not in words_of(at)
 
 
 def test_a_map_of_older_vectors_is_never_shown_but_drawn_again_with_a_word(open_app, tmp_path):

@@ -11,7 +11,7 @@ from app.stations.alignment import figures
 from app.stations.alignment import loaders as sources
 from seminar_core.alignment.card import WIDTH_FREE_METRICS
 from seminar_core.alignment.card_table import card_table, sentence
-from seminar_core.alignment.definitions import CLASSIFIER, DEFINITIONS
+from seminar_core.alignment.definitions import CLASSIFIER, DEFINITIONS, ONE_WAY
 from seminar_core.alignment.neighbours import FEWEST_ITEMS
 
 FEWEST_OF_SLICE = 2 * FEWEST_ITEMS  # a tenth is held out and others lack a modality
@@ -171,7 +171,7 @@ def _change(values: list[float | None]) -> str:
 def compact(table: pd.DataFrame, part: str, names: tuple[str, ...]) -> pd.DataFrame:
     """One row per pair (one way), the metrics that fit beside the map; the figure and its table have all."""
     rows = []
-    for pair in figures.ONE_WAY:
+    for pair in ONE_WAY:
         chosen = table[(table["part"] == part) & (table["pair"] == pair)]
         if chosen.empty:
             continue

@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from app import palette
-from seminar_core.alignment.definitions import DEFINITIONS
+from seminar_core.alignment.definitions import DEFINITIONS, ONE_WAY
 from seminar_core.alignment.projection import Layout
 from seminar_core.contracts import CHANNEL_NAMES, CHANNELS
 
@@ -27,7 +27,6 @@ STAGE_STYLE = {
 }
 OTHER_STAGES = ((palette.VERMILION, "diamond"), (palette.GREEN, "square"), (palette.PURPLE, "triangle-up"))
 HEADLINE_METRICS = ("paired_cosine", "centroid_gap", "recall@10", "mrr", "knn_overlap", "cka")
-ONE_WAY = ("T>I", "A>T", "A>I", "Q>T", "Q>A", "Q>I")
 MOST_SCATTER = 85_000
 MOST_LINES = 3_000
 
