@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from ..access import audited
 from ..errors import SeminarError, StaleError
-from ..files import is_free, read_json, sha256_of, write_json
+from ..files import is_free, locked, read_json, sha256_of, write_json
 from ..sums import SUMS, seal, sealed_files, unseal
 from ..workspace import Workspace, checked_name
 from .intake.uploads import is_upload
@@ -69,9 +69,7 @@ def pin(workspace: Workspace, name: str) -> None:
 def dataset_lock(workspace: Workspace, name: str) -> Iterator[None]:
     """Hold the right to change data set `name`; other processes wait. The lock goes when the process does."""
     workspace.dataset_dir(name)
-    workspace.datasets.mkdir(parents=True, exist_ok=True)
-    with (workspace.datasets / f".lock-{name}").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with locked(workspace.datasets / f".lock-{name}"):
         yield
 
 

@@ -6,14 +6,11 @@ Encoders, the only part of them that the model's side uses. Layout, beside the v
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +20,7 @@ import numpy as np
 from ..contracts import check_shape
 from ..data.dataset import Dataset
 from ..errors import CorruptFileError, MissingFileError, StaleError
-from ..files import atomic_directory, read_json, write_json
+from ..files import atomic_directory, locked, read_json, write_json
 from ..progress import Progress, silent
 from ..sums import require_whole, seal
 from . import shards
@@ -139,15 +136,6 @@ def _load(folder: Path, name: str, rows: int) -> np.ndarray:
     return array
 
 
-@contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """Hold the right to make one folder; the lock goes when the process does."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f".lock-{folder.name}").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def _is_current(folder: Path) -> bool:
     meta = folder / "meta.json"
     return meta.is_file() and read_json(meta).get("version") == VERSION
@@ -165,7 +153,7 @@ def _ensure(dataset: Dataset, modality: str, named: Named, progress: Progress) -
     made = folder.parent / f".shards-{VERSION}-{folder.name}"
     if work is not None:
         shards.make(made, work, progress, lambda: _is_current(folder))
-    with _lock(folder):
+    with locked(folder.parent / f".lock-{folder.name}"):  # the right to make it
         if not _is_current(folder):  # another process may have been first
             if work is None:
                 _write(folder, modality, named, encoder.encode(dataset, progress), time.perf_counter() - started)
