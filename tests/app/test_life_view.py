@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from app import widgets
 from app.stations.life import figures
+from app.stations.life import loaders as sources
 from seminar_core.cli.main import app, load_areas
 from seminar_core.data.importers.table import import_table
 from seminar_core.data.life_pages import life
@@ -58,6 +59,36 @@ def test_every_number_of_the_list_and_of_the_life_is_the_commands(open_app, tiny
     assert [int(time.timestamp()) for time in table.time] == [row["time_s"] for row in newest]
     for column in ("item", "query", "action"):
         assert table[column].fillna("").tolist() == [row[column] or "" for row in newest], column
+
+
+def test_a_file_of_a_life_says_when_it_was_in_any_zone(open_app, workspace, tmp_path):
+    path = tmp_path / "events.csv"
+    # the hour that the clocks of Berlin show twice
+    path.write_text(
+        "person,time,item,query\n" + "\n".join(f"p,{1_698_537_600 + 1200 * n},i{n},lamp" for n in range(12))
+    )
+    import_table(workspace, path, "autumn")
+    dataset = open_dataset(workspace, "autumn")
+    time_s = dataset.store.life(dataset.person_row("p")).time_s
+    open_app(workspace, "life", dataset="autumn", person="p")
+    frame = sources.event_frame("autumn", "p", np.arange(12), "Europe/Berlin")
+    assert len(set(sources.as_drawn(frame)["time"])) < 12
+    (tmp_path / "life.csv").write_bytes(widgets.as_csv(frame.assign(person="p")))
+    (tmp_path / "life.parquet").write_bytes(widgets.as_parquet(frame.assign(person="p")))
+    for file in ("life.csv", "life.parquet"):
+        import_table(workspace, tmp_path / file, file.replace(".", "_"))
+        again = open_dataset(workspace, file.replace(".", "_"))
+        assert again.store.life(again.person_row("p")).time_s.tolist() == time_s.tolist(), file
+
+
+def test_the_tables_behind_the_figures_of_a_life_name_the_zone(open_app, tiny_workspace, monkeypatch):
+    kept = {}
+    monkeypatch.setattr(widgets, "chart", lambda figure, *, name, table, **rest: kept.update({name: table}))
+    choices = {"person": "p2", "person_b": "p3", "zone": "Asia/Tokyo"}
+    assert not open_app(tiny_workspace, "life", dataset="tiny", **choices).exception
+    tables = {name: table() if callable(table) else table for name, table in kept.items()}
+    assert set(tables) == {"interests", "people_compared", "timeline"}
+    assert {str(table["time"].dt.tz) for table in tables.values()} == {"Asia/Tokyo"}
 
 
 def test_nobody_found_says_so(open_app, tiny_workspace):

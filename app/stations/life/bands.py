@@ -24,8 +24,9 @@ def chart(name: str, person: str, *, key: str, says: str = "", height: int | Non
     zone = state.get("zone")
     names, shares = found["names"], np.array(found["shares"]).reshape(-1, len(found["middle_s"]))
     frame = pd.DataFrame(shares.T, columns=names)
-    frame.insert(0, "time", widgets.times(np.array(found["middle_s"]), zone))
-    figure = figures.interests(list(frame["time"]), shares, names, zone=zone)
+    frame.insert(0, "time", pd.to_datetime(np.array(found["middle_s"]), unit="s", utc=True))
+    frame = sources.in_zone(frame, zone)
+    figure = figures.interests(list(sources.as_drawn(frame)["time"]), shares, names, zone=zone)
     if height:
         figure.update_layout(height=height)
     widgets.chart(

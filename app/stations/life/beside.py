@@ -50,9 +50,7 @@ def chart(name: str, person: str, other: str) -> None:
     middle = widgets.times(found.middle_s, zone)
 
     def table() -> pd.DataFrame:
-        frame = found.table()
-        frame["time"] = frame["time"].dt.tz_convert(zone).dt.tz_localize(None)
-        return frame
+        return sources.in_zone(found.table(), zone)
 
     widgets.chart(
         figures.compared(middle, found.shares, found.names, found.people, zone=zone),

@@ -28,12 +28,20 @@ def sparklines(name: str, people: tuple[str, ...]) -> list[list[int]]:
 
 
 def event_frame(name: str, person: str, events: np.ndarray, zone: str) -> pd.DataFrame:
-    """Events at these positions as a table: event, time in `zone`, search, action, title, query, label, item."""
+    """Events at these positions as a table: event, time, search, action, title, query, label, item. See `in_zone`."""
     from seminar_core.lives.lifeline import event_table
 
-    table = event_table(loaders.dataset(name), loaders.life(name, person), events)
-    table["time"] = table["time"].dt.tz_convert(zone).dt.tz_localize(None)
-    return table
+    return in_zone(event_table(loaders.dataset(name), loaders.life(name, person), events), zone)
+
+
+def in_zone(table: pd.DataFrame, zone: str) -> pd.DataFrame:
+    """`table` with its column `time` (UTC) in `zone`, which the times name: a file of them says when it was."""
+    return table.assign(time=table["time"].dt.tz_convert(zone))
+
+
+def as_drawn(table: pd.DataFrame) -> pd.DataFrame:
+    """`table` with its column `time` as a clock in its zone shows it, as figures draw it; never for a file."""
+    return table.assign(time=table["time"].dt.tz_localize(None))
 
 
 @st.cache_data(max_entries=loaders.ENTRIES, show_spinner=False)

@@ -7,6 +7,7 @@ import streamlit as st
 
 from app import loaders, state, widgets
 from app.components.cards import Card, Group, cards
+from app.stations.life import loaders as sources
 from seminar_core.lives.searches import CHOSEN, LEFT, OpenedSearch, open_search
 
 MARKS = {CHOSEN: ("✓ chosen", "gained"), LEFT: ("✕ left", "lost")}
@@ -32,8 +33,7 @@ def panel(name: str, person: str) -> None:
         cards(groups, key="opened_cards", strip=True)
         with st.expander("Table and download", key="behind_search", on_change="rerun", type="compact") as behind:
             if behind.open:
-                frame = found.table(dataset, life)
-                frame["time"] = frame["time"].dt.tz_convert(state.get("zone")).dt.tz_localize(None)
+                frame = sources.in_zone(found.table(dataset, life), state.get("zone"))
                 st.dataframe(frame, hide_index=True)
                 widgets.downloads(frame, name="search")
         st.button("Close", key="search_close", icon=":material/close:", on_click=state.put, kwargs={"search": ""})

@@ -168,7 +168,7 @@ def timeline(name: str, person: str, shown: np.ndarray) -> None:
     ends = np.append(starts[1:], len(shown)) - 1
     pick = lifeline.thin(len(starts), 400)
     figure = figures.timeline(
-        sources.event_frame(name, person, drawn, zone),
+        sources.as_drawn(sources.event_frame(name, person, drawn, zone)),
         pd.DataFrame({"from": widgets.times(edges[:-1], zone), "browsing": counts[0], "search": counts[1]}),
         sessions=list(
             zip(
@@ -282,7 +282,7 @@ def table(name: str, person: str, shown: np.ndarray) -> None:
     page = min(state.get("page"), pages - 1)
     newest = shown[::-1]
     part = newest[page * PAGE : (page + 1) * PAGE]
-    frame = sources.event_frame(name, person, part, state.get("zone"))
+    frame = sources.as_drawn(sources.event_frame(name, person, part, state.get("zone")))
     rows = loaders.dataset(name).store.life(loaders.dataset(name).person_row(person)).item[part]
     frame.insert(1, "picture", [loaders.picture(name, int(row)) for row in rows])
     st.dataframe(
