@@ -246,16 +246,7 @@ def row(job_dir: Path) -> dict[str, Any]:
             "smaller_batch": smaller.offered(spec, status), "processes": spec.processes, "nodes": spec.nodes,
         }  # fmt: skip
     if state == "lost" and error is None:
-        error = {
-            "kind": "lost",
-            "message": f"{first_of(facts['processes'])} {status.pid} ended without a word (killed, or the machine went "
-            "down)",
-            "hint": "resume the job: it continues from its last checkpoint"
-            if facts["command"] in TRAININGS
-            else "resume the job: it continues with the shards that are missing"
-            if facts["command"] == "encode"
-            else "resume the job or start it again: it begins anew",
-        }
+        error = _lost(facts["command"], facts["processes"], status.pid)
     age = heartbeat_age_s(job_dir)
     last_seen_s = None if age is None or state in LIVE else time.time() - age
     return {
@@ -266,6 +257,18 @@ def row(job_dir: Path) -> dict[str, Any]:
         "ended_s": status.ended_s or last_seen_s, "memory_mb": status.memory_mb,
         "device_memory_mb": status.device_memory_mb, "cpu_percent": status.cpu_percent,
     }  # fmt: skip
+
+
+def _lost(command: str | None, processes: int, pid: int | None) -> dict[str, str]:
+    """The error of a job whose process is gone."""
+    if command in TRAININGS:
+        hint = "resume the job: it continues from its last checkpoint"
+    elif command == "encode":
+        hint = "resume the job: it continues with the shards that are missing"
+    else:
+        hint = "resume the job or start it again: it begins anew"
+    message = f"{first_of(processes)} {pid} ended without a word (killed, or the machine went down)"
+    return {"kind": "lost", "message": message, "hint": hint}
 
 
 def first_of(processes: int) -> str:
