@@ -17,7 +17,7 @@ from seminar_core.data.life_pages import life
 from seminar_core.data.opening import open_dataset
 from seminar_core.lives.people import find_people
 from seminar_core.search.population import population
-from tests.app.conftest import cards_of, words_of
+from tests.app.conftest import cards_of, choose_row, words_of
 
 
 def test_the_list_of_people_is_the_commands(open_app, tiny_workspace):
@@ -89,6 +89,16 @@ def test_the_tables_behind_the_figures_of_a_life_name_the_zone(open_app, tiny_wo
     tables = {name: table() if callable(table) else table for name, table in kept.items()}
     assert set(tables) == {"interests", "people_compared", "timeline"}
     assert {str(table["time"].dt.tz) for table in tables.values()} == {"Asia/Tokyo"}
+
+
+def test_a_person_is_chosen_again_after_the_choice_was_taken_back(open_app, tiny_workspace):
+    at = open_app(tiny_workspace, "life", dataset="tiny")
+    person = at.dataframe[0].value.person.iloc[2]
+    for _ in range(2):
+        at = choose_row(at, "people", 2)
+        assert not at.exception and at.text_input(key="w_person").value == person
+        at = at.button(key="undo").click().run()
+        assert at.text_input(key="w_person").value == ""
 
 
 def test_nobody_found_says_so(open_app, tiny_workspace):

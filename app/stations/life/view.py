@@ -85,15 +85,18 @@ def find(name: str) -> None:
         [c for c in ("person", "events", "searches", "matches", "gap", "pq_loss", "activity") if filled(frame, c)]
     ]
 
+    # the key follows the person: a table drawn anew has no row chosen, so that any of them can be chosen, again too
+    key = f"people_{state.get('person')}"
+
     def choose() -> None:
-        rows = st.session_state["people"]["selection"]["rows"]
+        rows = st.session_state[key]["selection"]["rows"]
         if rows:
             state.another_person(shown[rows[0]]["person"], item="", query="")
 
     st.dataframe(
         frame,
         hide_index=True,
-        key="people",
+        key=key,
         on_select=choose,
         selection_mode="single-row",
         height=min(320, 40 + 35 * len(frame)),
