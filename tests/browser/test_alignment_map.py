@@ -244,6 +244,17 @@ def test_a_click_lists_neighbours_of_the_original_space(page):
     page.wait_for_selector("text=true neighbours are among the nearest on the map", timeout=20_000)
     page.wait_for_function(f"{MAP}?.alignmentMap?.view.style?.neighbours?.true.length === 10", timeout=20_000)
     assert page.evaluate(f"{MAP}.alignmentMap.view.style.neighbours.point") == [5, "T"]
+    page.keyboard.press("Escape")
+    gone(page)
+    page.mouse.click(*place_of(page, 5, "T"))
+    page.get_by_role("button", name="Close", exact=True).click(timeout=20_000)
+    gone(page)
+
+
+def gone(page) -> None:
+    """Wait until the neighbours are put away, below the map and on it."""
+    page.wait_for_selector("text=true neighbours are among", state="detached", timeout=20_000)
+    page.wait_for_function(f"{MAP}?.alignmentMap?.view.style?.neighbours === null", timeout=20_000)
 
 
 def test_pan_and_zoom_survive_a_rerun_and_keys_work(page):

@@ -46,7 +46,8 @@ def alignment_map(
     Args:
         payload: from `payload.pack`, made with the same `key`.
         key: widget key.
-        on_pick: called with {digest, item, channel, stage, seq} when a point is chosen; item is a payload position.
+        on_pick: called with {digest, item, channel, stage, seq} when a point is chosen; item is a payload position, or
+            None (without channel and stage) when the chosen point is let go of.
         on_lasso: called with {digest, kind, ids, seq}; `payload.unpack_ids(ids)` are positions in the payload.
         on_no_webgl: called when the browser has no WebGL2.
     """

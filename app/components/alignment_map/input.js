@@ -136,7 +136,11 @@ Object.assign(AlignmentMap.prototype, {
       this.setTool(view.tool === tool ? "pan" : tool);
     } else if (event.key === "s" && this.hover !== null) this.toggle(this.points.item[this.hover]);
     else if (event.key === "Enter" && this.hover !== null) this.pick(this.hover, pane);
-    else if (event.key === "Escape") { this.setHover(null); if (view.marked) this.select([], "clear"); }
+    else if (event.key === "Escape") {
+      this.setHover(null);
+      if (view.marked) this.select([], "clear"); // which lets go of what was picked as well
+      else if (view.style?.neighbours) this.pickNone();
+    }
     else return;
     event.preventDefault();
     this.remember();

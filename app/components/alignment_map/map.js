@@ -370,6 +370,8 @@ class AlignmentMap {
     this.emit("picked", { digest: this.points.digest, item, channel, stage: this.points.stages[this.view.nearestStage(pane)], seq: Date.now() });
   }
 
+  pickNone() { this.emit("picked", { digest: this.points.digest, item: null, seq: Date.now() }); }
+
   dispose() {
     this.playing = false;
     this.observer.disconnect();

@@ -78,7 +78,7 @@ def drawn(run: str, names: tuple[str, ...], layout: Layout, block: bytes, digest
         alignment_map(
             block,
             key=sources.MAP_KEY,
-            on_pick=lambda value: st.session_state.__setitem__(PICKED, value),
+            on_pick=pick,
             on_lasso=lambda value: lassoed(value, digest, items, dataset.hash),
             on_no_webgl=lambda: st.session_state.__setitem__(NO_WEBGL, True),
         )
@@ -92,7 +92,7 @@ def drawn(run: str, names: tuple[str, ...], layout: Layout, block: bytes, digest
     alignment_twin.render(layout, items, cosines, dataset, lambda rows: select_here(rows, dataset.hash))
     alignment_badge.export(layout, dataset.name, digest)
     if picked is not None and neighbours is not None:
-        alignment_selection.neighbours(picked, neighbours, layout, items, dataset)
+        alignment_selection.neighbours(picked, neighbours, layout, items, dataset, on_close=pick_none)
     if len(chosen):
         alignment_selection.render(chosen, dataset, on_clear=clear)
 
@@ -141,7 +141,7 @@ def lassoed(value: dict[str, Any], digest: str, items: payload.MapItems, dataset
     if value["digest"] != digest:
         return
     positions = payload.unpack_ids(value["ids"])
-    st.session_state.pop(PICKED, None)
+    pick_none()
     st.session_state[CHANGED] = True
     select(items.rows[positions], dataset_hash)
     st.session_state[SEQUENCE] = int(value["seq"])
@@ -195,6 +195,18 @@ def _pairs(items: payload.MapItems) -> list[tuple[str, str]]:
     from itertools import combinations
 
     return list(combinations(items.channels, 2))
+
+
+def pick(value: dict[str, Any]) -> None:
+    """Keep the point that was picked on the map, whose neighbours are shown; let go of it where it picked none."""
+    if value["item"] is None:
+        return pick_none()
+    st.session_state[PICKED] = value
+
+
+def pick_none() -> None:
+    """Put the neighbours away."""
+    st.session_state.pop(PICKED, None)
 
 
 def picked_point(digest: str) -> dict[str, Any] | None:

@@ -63,13 +63,21 @@ def _statistics(frame: pd.DataFrame, of: int) -> None:
 
 
 def neighbours(
-    picked: dict[str, Any], found: dict[str, Any], layout: Layout, items: payload.MapItems, dataset: Any
+    picked: dict[str, Any],
+    found: dict[str, Any],
+    layout: Layout,
+    items: payload.MapItems,
+    dataset: Any,
+    *,
+    on_close: Callable[[], None],
 ) -> None:
     """Neighbours of the picked point in the original space, and those that only the drawing shows."""
     row = int(items.rows[picked["item"]])
     with st.container(border=True):
         title = widgets.plain(dataset.titles[row] or dataset.item_ids[row])
-        st.markdown(f"**{title}**, {CHANNEL_NAMES[picked['channel']]} ({widgets.plain(picked['stage'])})")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{title}**, {CHANNEL_NAMES[picked['channel']]} ({widgets.plain(picked['stage'])})")
+            st.button("Close", key="close_neighbours", on_click=on_close)
         true: list[Card] = []
         for (position, channel), cosine, missed in zip(found["true"], found["cosine"], found["missed"], strict=True):
             mark = "○ not near on the map" if missed else "● near on the map too"
