@@ -2,7 +2,7 @@
 
 Between projection and its readers (the map on the screen, `map`, the exports). A map lies in `maps/<key>/` of the
 workspace, the key being a digest of the vectors and of every parameter, so a map can be recognised as stale: another
-key is another map. Files: points.parquet (item_row, channel, stage, x, y, fitted) and map.json (facts and source).
+key is another map. Files: points.parquet (item_row, channel, stage, x, y, fitted) and map.json (facts, limits, source).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +25,31 @@ from ..files import atomic_directory, read_json, write_json
 from ..progress import Progress, silent
 from ..workspace import Workspace, checked_name
 from .channel_set import ChannelSet
-from .projection import FIT_LIMIT, SHOW_LIMIT, Layout, MapPoints, joint_points, lay_out
+from .projection import FIT_LIMIT, MOST_FITTED, SHOW_LIMIT, Layout, MapPoints, joint_points, lay_out
 
 FORMAT = 1
+LIMITS = ("fit_limit", "show_limit")
 
 
 @dataclass(frozen=True)
 class MapRequest:
-    """Everything besides the vectors that decides what a map looks like."""
+    """Everything besides the vectors that decides what a map looks like.
+
+    Fields:
+        method: `umap` or `pca`.
+        seed: fixes the samples and UMAP.
+        fit_limit: points fitted per stage; None: `FIT_LIMIT`, and no more than `MOST_FITTED` of all stages together.
+        show_limit: points shown of all stages together.
+    """
 
     method: str = "umap"
     seed: int = 0
-    fit_limit: int = FIT_LIMIT
+    fit_limit: int | None = None
     show_limit: int = SHOW_LIMIT
+
+    def of(self, stages: int) -> MapRequest:
+        """The same with the limit of a map of so many stages."""
+        return replace(self, fit_limit=self.fit_limit or min(FIT_LIMIT, MOST_FITTED // stages))
 
 
 def map_key(stages: Mapping[str, ChannelSet], request: MapRequest) -> str:
@@ -45,7 +57,7 @@ def map_key(stages: Mapping[str, ChannelSet], request: MapRequest) -> str:
 
     Vectors are known by their origin, or else to the last bit.
     """
-    digest = hashlib.sha256(json.dumps([FORMAT, list(stages), vars(request)]).encode())
+    digest = hashlib.sha256(json.dumps([FORMAT, list(stages), vars(request.of(len(stages)))]).encode())
     for channels in stages.values():
         digest.update(np.ascontiguousarray(channels.rows).tobytes())
         for name in channels.names:
@@ -81,10 +93,13 @@ def drawn_map(
     path, kept = workspace.maps / key, kept_path(workspace, key)
     if kept is not None:
         return key, _read(kept, points)
-    layout = lay_out(points, method=request.method, seed=request.seed, fit_limit=request.fit_limit, progress=progress)
+    limits = {name: getattr(request.of(len(stages)), name) for name in LIMITS}
+    layout = lay_out(points, method=request.method, seed=request.seed, fit_limit=limits["fit_limit"], progress=progress)
     with atomic_directory(path, replace=True) as partial:
         pq.write_table(_table(layout), partial / "points.parquet", compression="zstd")
-        write_json(partial / "map.json", {"format": FORMAT, "key": key, "source": dict(source), **layout.facts})
+        write_json(
+            partial / "map.json", {"format": FORMAT, "key": key, "source": dict(source), **limits, **layout.facts}
+        )
     return key, layout
 
 
@@ -155,7 +170,7 @@ def _read(path: Path, points: MapPoints) -> Layout:
     if not same:
         raise StaleError(f"map {path.name} does not list the points of this run", hint="delete the map, draw it again")
     xy = np.stack([table["x"].to_numpy(), table["y"].to_numpy()], axis=1).astype(np.float32)
-    drop = ("format", "key", "source")
+    drop = ("format", "key", "source", *LIMITS)
     return Layout(
         points, xy, table["fitted"].to_numpy(zero_copy_only=False), {k: v for k, v in facts.items() if k not in drop}
     )

@@ -29,6 +29,7 @@ from .neighbours import FEWEST_ITEMS, nearest, nearest_to
 NEIGHBOURS = 15
 EPOCHS = 200
 FIT_LIMIT = 12_000  # per stage: the interactive size, a few seconds on two cores
+MOST_FITTED = 24_000  # of all stages together: some ten seconds
 SHOW_LIMIT = 100_000
 METHODS = ("umap", "pca")
 _ONE_FIT = threading.Lock()

@@ -149,6 +149,19 @@ def test_a_map_is_kept_and_read_back_and_another_seed_is_another_map(workspace):
     assert np.array_equal(map_store.kept_map(workspace, stages, request).xy, first.xy)
 
 
+def test_all_stages_together_fit_no_more_points_than_two_would(workspace, monkeypatch):
+    monkeypatch.setattr(map_store, "FIT_LIMIT", 300)
+    monkeypatch.setattr(map_store, "MOST_FITTED", 600)
+    stages, request = {name: channel_set(10, n=150) for name in "abc"}, map_store.MapRequest()
+    assert [request.of(n).fit_limit for n in (1, 2, 3)] == [300, 300, 200]
+    key, layout = map_store.drawn_map(workspace, stages, request, source={})
+    assert 500 < layout.fitted.sum() <= 600 < len(layout.points)
+    kept = map_store.list_maps(workspace)[0]
+    assert (kept["fit_limit"], kept["show_limit"]) == (200, map_store.SHOW_LIMIT)
+    assert key == map_store.map_key(stages, map_store.MapRequest(fit_limit=200))
+    assert map_store.kept_map(workspace, stages, request).facts == layout.facts
+
+
 def test_a_cancelled_map_leaves_nothing_behind(workspace):
     def stop(done: int, total: int, message: str) -> None:
         raise Cancelled("stopped", hint="start again")

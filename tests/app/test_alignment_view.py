@@ -24,8 +24,9 @@ from app.stations.alignment.selections import keep_selection
 from seminar_core.alignment.card import number_card
 from seminar_core.alignment.card_table import card_table
 from seminar_core.alignment.map_facts import worst_aligned
+from seminar_core.alignment.map_store import MapRequest
 from seminar_core.alignment.projection import joint_points, lay_out
-from seminar_core.alignment.stages import open_stage
+from seminar_core.alignment.stages import draw, open_stage
 from seminar_core.data.importers.table import import_table
 from seminar_core.data.opening import open_dataset
 from seminar_core.training.finetune import finetune
@@ -274,6 +275,21 @@ def test_a_map_of_older_vectors_is_never_shown_but_drawn_again_with_a_word(open_
     assert "drawn from other vectors than it has now" in words_of(at)
     settled(at)
     assert {path.name for path in workspace.maps.iterdir() if not path.name.startswith(".")} > old
+
+
+def test_the_page_shows_the_map_that_the_command_drew_also_of_three_stages(open_app, tmp_path):
+    workspace, names = make_run(tmp_path), ["before", "after", "finetuned"]
+    draw(workspace, "run", names)
+    words = words_of(open_app(workspace, "alignment", dataset="tiny", run="run", stages=",".join(names)))
+    assert "**UMAP**" in words and "this is PCA" not in words and "other vectors" not in words
+
+
+def test_a_map_with_other_limits_is_not_said_to_be_of_other_vectors(open_app, tmp_path):
+    workspace = make_run(tmp_path)
+    for limits in ({"fit_limit": 40}, {"show_limit": 60}):
+        draw(workspace, "psu", ["before", "after"], request=MapRequest(**limits))
+    words = words_of(open_app(workspace, "alignment", dataset="tiny", run="psu"))
+    assert "this is PCA" in words and "other vectors" not in words
 
 
 def test_a_run_of_older_data_is_explained_once(open_app, tmp_path):

@@ -198,14 +198,14 @@ def kept_layout(run: str, names: tuple[str, ...], request: MapRequest) -> Layout
 
 
 def has_stale_map(run: str, names: tuple[str, ...], request: MapRequest) -> bool:
-    """Whether a map of these stages and this seed is kept that was drawn from other vectors than they have now."""
+    """Whether a map of these stages and this request is kept that was drawn from other vectors than they have now."""
     from seminar_core.alignment.map_store import list_maps
 
-    wanted = {"run": run, "stages": list(names)}
+    source, wanted = {"run": run, "stages": list(names)}, vars(request.of(len(names)))
     return any(
         entry["key"] != map_key(run, names, request)
-        and (entry["method"], entry["seed"]) == (request.method, request.seed)
-        and {name: entry["source"].get(name) for name in wanted} == wanted
+        and {name: entry.get(name) for name in wanted} == wanted
+        and {name: entry["source"].get(name) for name in source} == source
         for entry in list_maps(loaders.workspace())
     )
 

@@ -20,11 +20,10 @@ from app.work import waiting
 from seminar_core.alignment.map_facts import worst_aligned
 from seminar_core.alignment.map_store import MapRequest
 from seminar_core.alignment.neighbours import point_neighbours
-from seminar_core.alignment.projection import FIT_LIMIT, Layout
+from seminar_core.alignment.projection import Layout
 from seminar_core.contracts import CHANNEL_NAMES
 from seminar_core.errors import StaleError
 
-MOST_FITTED = 24_000  # points of all stages together: some ten seconds of UMAP; others are placed by their neighbours
 MOST_WORST = 500
 PICKED, SEQUENCE, WANTED, NO_WEBGL = (f"alignment_{name}" for name in ("picked", "sequence", "wanted", "no_webgl"))
 SENT = "alignment_selection_sent"  # which selection the map of which digest was told of last
@@ -33,7 +32,7 @@ CHANGED = "alignment_selection_changed"  # the rest of the page follows a select
 
 def render(run: str, names: tuple[str, ...], *, film: bool) -> None:
     """Draw the map, or PCA with the progress of UMAP."""
-    request = MapRequest(seed=state.get("seed"), fit_limit=min(FIT_LIMIT, MOST_FITTED // len(names)))
+    request = MapRequest(seed=state.get("seed"))
     layout = sources.kept_layout(run, names, request)
     notices = st.container()  # there with nothing in it too: a map that moves up the page is mounted anew
     if layout is None:
