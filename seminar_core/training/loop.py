@@ -14,7 +14,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,31 +22,19 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..errors import Cancelled, CorruptFileError, DivergedError, NoMemoryError, NonFiniteError
+from ..errors import Cancelled, DivergedError, NoMemoryError, NonFiniteError
 from ..files import HeldDirectory, append_line, read_lines
 from ..progress import Progress, silent
 from ..runtime import peak_memory_mb
 from .checkpoint import Fingerprint, resume_from, save_checkpoint
+from .counters import LOG_EVERY, Counters, frame_stride
 from .distributed import averaged
 from .launch import Group, agree, from_first
 from .recipe import BudgetConfig
 from .run_files import BEST, FIRST, LAST
 
-LOG_EVERY = 5
 LOG_SECONDS = 1.0
 """A line is written every `LOG_EVERY` steps, and after the first step that ends this long after the last line."""
-
-
-def frame_stride(step: int, frames: int) -> int:
-    """Steps between the frames that are kept at `step`: `LOG_EVERY`, doubled until at most `frames` of them fit.
-
-    It depends on the step alone, so a run that ends early, for whatever reason, has its frames evenly spread too, and a
-    resumed run keeps the same ones.
-    """
-    stride = LOG_EVERY
-    while step // stride > frames:
-        stride *= 2
-    return stride
 
 
 def no_room(error: MemoryError | RuntimeError) -> bool:
@@ -103,47 +91,6 @@ class Task:
     def writes(self) -> bool:
         """Whether this process keeps the run's files."""
         return self.group is None or self.group.writes
-
-
-@dataclass
-class Counters:
-    """How far a run is; stored in every checkpoint.
-
-    Fields:
-        step: steps done.
-        seconds: training time so far, validation included.
-        examples: targets served so far.
-        best_step, best_value: where the selected metric was best.
-        misses: validations since then.
-        losses: the parts at the last logged step.
-        validation: metrics at the best step.
-    """
-
-    step: int = 0
-    seconds: float = 0.0
-    examples: int = 0
-    best_step: int = -1
-    best_value: float = -math.inf
-    misses: int = 0
-    losses: dict[str, float] = field(default_factory=dict)
-    validation: dict[str, float] = field(default_factory=dict)
-
-    def as_json(self) -> dict[str, Any]:
-        """JSON types; minus infinity, before the first validation, becomes null."""
-        return {**asdict(self), "best_value": self.best_value if math.isfinite(self.best_value) else None}
-
-    @staticmethod
-    def from_json(values: dict[str, Any]) -> Counters:
-        """What `as_json` wrote.
-
-        Raises:
-            CorruptFileError: other fields.
-        """
-        try:
-            best = values["best_value"]
-            return Counters(**{**values, "best_value": -math.inf if best is None else best})
-        except (TypeError, KeyError) as error:
-            raise CorruptFileError(f"a checkpoint's counters are broken: {error!r}", hint="train again") from error
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from torch import nn
 from seminar_core.errors import Cancelled, CorruptFileError, DivergedError, NoMemoryError
 from seminar_core.files import read_lines
 from seminar_core.training.checkpoint import Fingerprint, load_weights
-from seminar_core.training.loop import Counters, Loop, StepLosses, Task, frame_stride
+from seminar_core.training.counters import Counters, frame_stride
+from seminar_core.training.loop import Loop, StepLosses, Task
 from seminar_core.training.recipe import BudgetConfig, OptimiserConfig
 
 FINGERPRINT = Fingerprint("abc", 3, 2)
