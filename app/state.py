@@ -166,7 +166,13 @@ def last_change() -> dict[str, tuple[Any, Any]]:
     return {name: (before[name], now[name]) for name in PARAMETERS if before[name] != now[name]}
 
 
-def bound(name: str, *, options: Iterable[Any] | None = None, to: Callable[[Any], Any] | None = None) -> dict[str, Any]:
+def bound(
+    name: str,
+    *,
+    options: Iterable[Any] | None = None,
+    to: Callable[[Any], Any] | None = None,
+    also: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Keyword arguments that bind a widget to the choice `name`: `st.slider("Keep", 1, 200, **bound("k"))`.
 
     Args:
@@ -174,6 +180,7 @@ def bound(name: str, *, options: Iterable[Any] | None = None, to: Callable[[Any]
         options: what the widget offers; a choice that is not among them leaves the widget at its own first value and is
             left as it is until the user picks (views say so through `widgets`).
         to: turns the widget's value into the choice's (for instance `list` of labels into ids).
+        also: what else a change chooses, in the same step (for instance the first page of what is filtered anew).
     """
     key = f"w_{name}"
     value = get(name)
@@ -188,7 +195,7 @@ def bound(name: str, *, options: Iterable[Any] | None = None, to: Callable[[Any]
 
     def changed() -> None:
         new = st.session_state[key]
-        put(**{name: PARAMETERS[name].default if new is None else to(new) if to else new})
+        put(**{name: PARAMETERS[name].default if new is None else to(new) if to else new}, **(also or {}))
 
     return {"key": key, "on_change": changed}
 

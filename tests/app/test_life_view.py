@@ -101,6 +101,21 @@ def test_a_person_is_chosen_again_after_the_choice_was_taken_back(open_app, tiny
         assert at.text_input(key="w_person").value == ""
 
 
+@pytest.mark.parametrize("filtered", ["text", "lanes", "actions", "categories"])
+def test_a_new_filter_begins_with_its_newest_events_in_one_step(open_app, tiny_workspace, filtered):
+    at = open_app(tiny_workspace, "life", dataset="tiny", person="p1", page="1")
+    if filtered == "text":
+        at = at.text_input(key="w_text").input("lamp").run()
+    elif filtered == "lanes":
+        at = at.button_group(key="w_lanes").set_value("search").run()
+    else:
+        field = at.multiselect(key=f"w_{filtered}")
+        at = field.set_value(field.options[:1]).run()
+    assert not at.exception and filtered in at.query_params and "page" not in at.query_params
+    at = at.button(key="undo").click().run()
+    assert filtered not in at.query_params and "page" in at.query_params
+
+
 def test_nobody_found_says_so(open_app, tiny_workspace):
     at = open_app(tiny_workspace, "life", dataset="tiny", find="zzz*zzz")
     assert "Nobody searched for “zzz*zzz”" in words_of(at)

@@ -138,15 +138,20 @@ def headline(name: str, person: str) -> None:
 def filters(name: str) -> None:
     """Text, action, category, lane, period and time zone."""
     dataset = loaders.dataset(name)
+    first_page = {"page": 0}
     with st.container(horizontal=True, vertical_alignment="bottom", key="life_filters"):
-        st.text_input("Title or query contains", width=200, **state.bound("text"))
+        st.text_input("Title or query contains", width=200, **state.bound("text", also=first_page))
         st.segmented_control(
-            "Lane", LANES, required=True, format_func=str.capitalize, **state.bound("lanes", options=LANES)
+            "Lane",
+            LANES,
+            required=True,
+            format_func=str.capitalize,
+            **state.bound("lanes", options=LANES, also=first_page),
         )
         actions = dataset.actions
-        st.multiselect("Actions", actions, width=200, **state.bound("actions", options=actions))
+        st.multiselect("Actions", actions, width=200, **state.bound("actions", options=actions, also=first_page))
         names = sorted(n for n in dataset.category_names if n)
-        st.multiselect("Categories", names, width=240, **state.bound("categories", options=names))
+        st.multiselect("Categories", names, width=240, **state.bound("categories", options=names, also=first_page))
         zones = sorted(available_timezones())
         st.selectbox("Time zone", zones, width=170, **state.bound("zone", options=zones))
         if state.get("from_s") is not None or state.get("to_s") is not None:
