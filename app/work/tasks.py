@@ -73,7 +73,7 @@ def encoders_card(
     progress(0, 1, "measuring the frozen encoders")
     chosen = None if rows is None else np.array(rows, np.int32)
     opened = _stage(root, run, stage, version)
-    return stages.encoders_card(Workspace(Path(root)), opened, items=chosen, apart=True, correction=correction)
+    return stages.encoders_card(Workspace(Path(root)), opened, items=chosen, correction=correction)
 
 
 def worklist(root: str, run: str, stage: str, version: str, of: str, *, progress: Progress) -> list[Any]:

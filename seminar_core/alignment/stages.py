@@ -221,17 +221,17 @@ def encoders_card(
     opened: StageVectors,
     *,
     items: np.ndarray | None = None,
-    apart: bool = False,
     correction: str = "none",
     seed: int = 0,
 ) -> dict[str, Any] | None:
     """Number card of the frozen encoders' vectors that a run was trained on, with `encodings`; None without both.
 
+    Of the same items as `card_of`: those kept out of alignment are measured apart.
+
     Args:
         workspace: where the run is.
         opened: a stage of the run.
         items: only these catalogue rows.
-        apart: measure the items kept out of alignment apart, as `card_of` does.
         correction: as in `number_card`.
         seed: as in `number_card`.
     """
@@ -240,7 +240,7 @@ def encoders_card(
     if len(raw.names) < 2:
         return None
     chosen = np.ones(len(raw), bool) if items is None else np.isin(raw.rows, items)
-    heldout = opened.heldout[chosen] if apart and opened.heldout is not None else None
+    heldout = None if opened.heldout is None else opened.heldout[chosen]
     raw = raw.take(chosen)
     card = number_card(raw.vectors, raw.present, seed=seed, heldout=heldout, correction=correction)
     return card | {"encodings": encodings}
@@ -256,7 +256,7 @@ def gap(
         picture encoders' vectors before any training.
     """
     opened = open_stage(workspace, run, stage)
-    encoders = encoders_card(workspace, opened, seed=seed)
+    encoders = encoders_card(workspace, opened, correction=correction, seed=seed)
     answer = {"run": run, "stage": opened.stage, "stages": list(stages_of(workspace, run)), "step": opened.step}
     return answer | card_of(opened, correction=correction, seed=seed) | {"encoders": encoders}
 

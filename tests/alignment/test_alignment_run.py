@@ -157,12 +157,23 @@ def test_the_encoders_are_measured_on_the_items_asked_for_and_the_held_out_apart
     opened = alignment.open_stage(workspace, "run", "before")
     everything = alignment.encoders_card(workspace, opened)
     raw = alignment.raw_channels(opened.dataset, **everything["encodings"])
-    assert everything["n_items"] == opened.dataset.n_items and everything["heldout"] is None
+    assert everything["n_items"] == (~opened.heldout).sum() < opened.dataset.n_items
     rows = raw.rows[:40]
-    some = alignment.encoders_card(workspace, opened, items=rows, apart=True)
+    some = alignment.encoders_card(workspace, opened, items=rows)
     assert some["n_items"] == 40 - opened.heldout[:40].sum()
     both = raw.present["T"] & raw.present["I"] & ~opened.heldout
     assert some["pairs"]["T>I"]["cka"]["n"] == both[:40].sum()
+
+
+def test_gap_measures_the_encoders_on_the_items_of_the_card_and_with_its_correction(workspace):
+    opened = alignment.open_stage(workspace, "run", "after")
+    plain = alignment.gap(workspace, "run", "after")
+    centred = alignment.gap(workspace, "run", "after", correction="centred")
+    for card in (plain, centred):
+        encoders = card["encoders"]
+        assert encoders["n_items"] == card["n_items"] and encoders["correction"] == card["correction"]
+        assert encoders == alignment.encoders_card(workspace, opened, correction=card["correction"])
+    assert plain["encoders"]["pairs"]["T>I"]["knn_overlap"] != centred["encoders"]["pairs"]["T>I"]["knn_overlap"]
 
 
 def test_the_worklists_answer_rows_with_reasons(workspace, capsys):
