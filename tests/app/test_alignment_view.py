@@ -14,7 +14,9 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+from streamlit.testing.v1 import AppTest
 
+from app import state
 from app.components.alignment_map import payload
 from app.stations.alignment import card as alignment_card
 from app.stations.alignment import loaders as alignment_loaders
@@ -382,3 +384,44 @@ def test_the_cards_figure_is_made_once_for_all_sessions_of_the_same_content(open
     before = figure.to_json()
     open_app(tiny_workspace, "alignment", dataset="tiny", run="run", drawing="plotly")
     assert figure.to_json() == before, "drawing it changes nothing in it"
+
+
+def twin_script(layout, dataset):
+    """The map's table alone, with a button that clears what it selects and one that undoes."""
+    import streamlit as st
+
+    from app import state
+    from app.components.alignment_map import payload
+    from app.stations.alignment import twin
+
+    state.begin()
+    items = payload.items_of(layout)
+    st.button("Clear", on_click=state.put, kwargs={"selected": ""})
+    st.button("Undo", on_click=state.undo)
+    st.selectbox("Colour", ["", "events"], **state.bound("colour", options=["", "events"]))
+    cosines = payload.pair_cosines(layout, items)
+    twin.render(layout, items, cosines, dataset, lambda rows: state.put(selected=",".join(map(str, rows))))
+    state.finish()
+
+
+def test_ticks_of_the_maps_table_go_with_the_selection_that_they_made_and_stay_with_it(tiny_workspace):
+    layout, dataset = alignment_loaders_layout(tiny_workspace), open_dataset(tiny_workspace, "tiny")
+    at = AppTest.from_function(twin_script, kwargs={"layout": layout, "dataset": dataset}, default_timeout=60)
+    at.session_state["map_twin"] = True
+
+    def keys_after(at: AppTest) -> tuple[str, str]:
+        assert not at.exception
+        table = next(frame for frame in at.dataframe if "below the mean" in frame.value.columns)
+        return table.proto.id, at.session_state[state.CHOICES]["selected"]
+
+    first, selected = keys_after(at.run())
+    row = alignment_twin.items_table(items := payload.items_of(layout), payload.pair_cosines(layout, items), dataset)
+    assert keys_after(choose_row(at, "map_twin_rows", 2)) == (first, str(row["item_row"].iloc[2])) and not selected
+    assert keys_after(at.selectbox[0].select("events").run())[0] == first, "what is ticked is selected still"
+    cleared, selected = keys_after(at.button[0].click().run())
+    assert cleared != first and not selected
+    assert keys_after(choose_row(at, "map_twin_rows", 1))[0] == cleared
+    undone, selected = keys_after(at.button[1].click().run())
+    assert undone not in (first, cleared) and not selected
+    at.session_state["map_twin_ticks"] = (9, b"rows of another map", "")
+    assert "rows_10" in keys_after(at.run())[0]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import widgets
+from app import state, widgets
 from app.components.alignment_map import payload
 from app.stations.alignment import badge as alignment_badge
 from seminar_core.alignment.map_facts import centroid_gaps, shortfall
@@ -18,6 +18,7 @@ from seminar_core.alignment.projection import Layout
 from seminar_core.contracts import CHANNEL_NAMES
 
 ROWS = 300
+TICKS = "map_twin_ticks"  # number of the table, and the rows and the selection that its ticks stand for
 
 
 def gap_frame(layout: Layout) -> pd.DataFrame:
@@ -45,10 +46,19 @@ def items_table(items: payload.MapItems, cosines: np.ndarray, dataset: Any) -> p
     return pd.DataFrame(table).sort_values("below the mean", ascending=False, kind="stable", na_position="last")
 
 
+def table_key(listed: bytes) -> str:
+    """Key of the table of the rows `listed`: another, without ticks, once its ticks are not what is selected."""
+    number, *of = st.session_state.get(TICKS, (0,))
+    if of != [listed, state.get("selected")]:
+        number += 1
+        st.session_state[TICKS] = (number, listed, state.get("selected"))
+    return f"map_twin_rows_{number}"
+
+
 def render(
     layout: Layout, items: payload.MapItems, cosines: np.ndarray, dataset: Any, select: Callable[[np.ndarray], None]
 ) -> None:
-    """Draw the table when it is opened; chosen rows become the selection through `select`."""
+    """Draw the table when it is opened; ticked rows become the selection through `select`."""
     with st.expander("The map as a table", key="map_twin", on_change="rerun", icon=":material/table:") as behind:
         if not behind.open:
             return
@@ -56,17 +66,20 @@ def render(
         st.dataframe(gap_frame(layout).round(3), hide_index=True)
         frame = items_table(items, cosines, dataset)
         shown = frame.head(ROWS)
+        rows = shown["item_row"].to_numpy()
+        listed = dataset.hash.encode() + rows.tobytes()
+        key = table_key(listed)
 
         def chosen() -> None:
-            rows = st.session_state["map_twin_rows"]["selection"]["rows"]
-            select(shown["item_row"].to_numpy()[rows])
+            select(rows[st.session_state[key]["selection"]["rows"]])
+            st.session_state[TICKS] = (st.session_state[TICKS][0], listed, state.get("selected"))
 
         st.markdown("**Items**, worst aligned first; chosen rows are selected on the map.")
         st.dataframe(
             shown.drop(columns="item_row").round(3),
             hide_index=True,
             height=320,
-            key="map_twin_rows",
+            key=key,
             on_select=chosen,
             selection_mode="multi-row",
         )
