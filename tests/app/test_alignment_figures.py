@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 
 import numpy as np
 import pytest
@@ -63,6 +64,17 @@ def test_lines_join_the_points_of_the_items_that_are_asked_for_and_no_others(lay
     assert np.isnan(line.x).sum() == 2 and np.isfinite(line.x).sum() == of.sum()
     for nobody in (None, np.zeros(0, np.int32)):
         assert not [t for t in figures.map_figure(layout, joined=nobody).data if t.mode == "lines"]
+
+
+@pytest.mark.parametrize("limit", [figures.MOST_SCATTER, 10])
+def test_small_multiples_draw_each_modality_in_a_panel_of_its_own(layout, monkeypatch, limit):
+    monkeypatch.setattr(figures, "MOST_SCATTER", limit)  # few: as density
+    figure = figures.map_figure(layout, joined=np.array([3, 5], np.int32), multiples=True)
+    assert [a.text for a in figure.layout.annotations] == ["query", "attribute", "text", "image", "before", "after"]
+    assert len({trace.xaxis for trace in figure.data}) == len(figure.data) == 8, "a panel each, and no lines"
+    for trace, (stage, channel) in zip(figure.data, product((0, 1), range(4)), strict=True):
+        here = (layout.points.stage == stage) & (layout.points.channel == channel)
+        assert np.array_equal(trace.x, layout.xy[here, 0])
 
 
 def test_the_card_is_drawn_with_intervals_and_chance(stages):

@@ -165,6 +165,13 @@ def test_the_export_buttons_give_the_files_that_they_name(open_app, tiny_workspa
         assert archive.read("projector/sprite.png").startswith(b"\x89PNG")
 
 
+def test_plotly_draws_one_panel_per_modality_where_that_is_chosen(open_app, tiny_workspace):
+    at = drawn(open_app, tiny_workspace, run="psu", drawing="plotly", multiples="1")
+    spec = next(json.loads(chart.proto.spec) for chart in at.get("plotly_chart") if "alignment_map" in chart.proto.id)
+    assert len({trace["xaxis"] for trace in spec["data"]}) == 8
+    assert "each modality in a panel of its own" in words_of(at) and "grey lines" not in words_of(at)
+
+
 def test_plotly_colours_by_an_attribute_and_says_so(open_app, tiny_workspace):
     at = drawn(open_app, tiny_workspace, run="psu", drawing="plotly", colour="category")
     assert "Colour: category" in words_of(at)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -176,6 +177,7 @@ def map_figure(
     titles: Sequence[str | None] | None = None,
     joined: np.ndarray | None = None,
     colours: PointColours | None = None,
+    multiples: bool = False,
 ) -> go.Figure:
     """The joint map in Plotly: one panel per stage, one trace per channel, axes linked and pinned.
 
@@ -186,33 +188,44 @@ def map_figure(
         titles: titles by catalogue row for the hover text, left out above `MOST_SCATTER` points.
         colours: colour of each point; by default that of its channel. Shapes tell the channel either way.
         joined: catalogue rows whose modalities are joined by lines (at most `MOST_LINES` items a panel); None = none.
+        multiples: one panel per stage (down) and channel (across) instead, without lines.
     """
-    points = layout.points
-    stages = points.stages
-    figure = make_subplots(1, len(stages), subplot_titles=list(stages), horizontal_spacing=0.02)
+    points, stages = layout.points, list(layout.points.stages)
+    drawn = [c for c in channels if (points.channel == CHANNELS.index(c)).any()]
+    figure = _panels(stages, drawn if multiples else [])
     density = len(points) > MOST_SCATTER * len(stages)
-    for at in range(len(stages)):
+    for at, (across, told) in product(range(len(stages)), enumerate([[c] for c in drawn] if multiples else [drawn])):
+        where = {"row": at + 1, "col": across + 1} if multiples else {"row": 1, "col": at + 1}
         here = points.stage == at
         if density:
-            figure.add_trace(_density(layout.xy[here]), row=1, col=at + 1)
+            of = np.isin(points.channel, [CHANNELS.index(c) for c in told])
+            figure.add_trace(_density(layout.xy[here & of]), **where)
             continue
-        if joined is not None and len(joined):
-            figure.add_trace(_pair_lines(layout, here, joined), row=1, col=at + 1)
-        for channel in channels:
+        if joined is not None and len(joined) and not multiples:
+            figure.add_trace(_pair_lines(layout, here, joined), **where)
+        for channel in told:
             chosen = np.flatnonzero(here & (points.channel == CHANNELS.index(channel)))
             if len(chosen):
-                trace = _channel_trace(layout, chosen, channel, selected, titles, at == 0, colours)
-                figure.add_trace(trace, row=1, col=at + 1)
+                figure.add_trace(_channel_trace(layout, chosen, channel, selected, titles, at == 0, colours), **where)
     if colours is not None and not density:
         figure.add_traces([_legend_trace(entry) for entry in colours.legend if entry["n"]])
     low, high = layout.xy.min(axis=0), layout.xy.max(axis=0)
     room = 0.04 * (high - low) + 1e-6
     figure.update_xaxes(range=[low[0] - room[0], high[0] + room[0]], visible=False, matches="x")
     figure.update_yaxes(range=[low[1] - room[1], high[1] + room[1]], visible=False, matches="y")
-    palette.frame(figure, height=520)
+    palette.frame(figure, height=max(520, 240 * len(stages)) if multiples else 520)
     figure.update_layout(dragmode="lasso", uirevision="alignment-map", legend_y=1.06, margin_t=64)
     figure.update_layout(legend_itemsizing="constant")  # points may be too small for their shape to be told
     return figure
+
+
+def _panels(stages: list[str], channels: list[str]) -> go.Figure:
+    """Empty panels: the stages beside each other; with channels, these across and the stages down."""
+    if not channels:
+        return make_subplots(1, len(stages), subplot_titles=stages, horizontal_spacing=0.02)
+    across = [CHANNEL_NAMES[c] for c in channels]
+    apart = {"horizontal_spacing": 0.02, "vertical_spacing": 0.02 / len(stages)}
+    return make_subplots(len(stages), len(channels), column_titles=across, row_titles=stages, **apart)
 
 
 def _density(xy: np.ndarray) -> go.Histogram2d:

@@ -70,7 +70,7 @@ def drawn(run: str, names: tuple[str, ...], layout: Layout, block: bytes, digest
         worst = pick_worst(items, cosines)
         st.toggle(
             "Same item, one panel per modality",
-            help="Small multiples: the item under the pointer is ringed in every panel.",
+            help="Small multiples, without lines; WebGL2 rings the item under the pointer in every panel.",
             **state.bound("multiples"),
         )
     if state.get("drawing") == "webgl" and not st.session_state.get(NO_WEBGL):
@@ -296,19 +296,34 @@ def plotly_map(
     if colouring is not None:
         codes = colouring.codes[np.searchsorted(items.rows, layout.points.item)]
         colours = figures.PointColours(codes, colouring.legend)
-    stages, of = layout.points.stages, widgets.count(layout.points.of)
-    joined, what = (chosen, "selected") if len(chosen) else (worst, "worst aligned")
-    lines = f", {figures.MOST_LINES:,} of " if len(joined) > figures.MOST_LINES else ", "
+    multiples = state.get("multiples")
+    each = f"each of {', '.join(layout.points.stages)}" + (" and each modality" if multiples else "")
     widgets.chart(
         figures.map_figure(
-            layout, selected=chosen if len(chosen) else None, titles=dataset.titles, colours=colours, joined=joined
+            layout,
+            selected=chosen if len(chosen) else None,
+            titles=dataset.titles,
+            colours=colours,
+            joined=chosen if len(chosen) else worst,
+            multiples=multiples,
         ),
         name="alignment_map",
-        alt=f"Joint map of {len(layout.points):,} of {of} points, one panel for each of {', '.join(stages)}",
+        alt=f"Joint map of {len(layout.points):,} of {widgets.count(layout.points.of)} points, one panel for {each}",
         table=lambda: alignment_badge.map_frame(layout, dataset),
-        says=f"Each item is drawn once per modality; grey lines join the modalities of the items that are {what}"
-        f"{lines}{len(joined):,}. Shape: modality. "
+        says=f"{joined_words(chosen, worst, multiples=multiples)} Shape: modality. "
         f"Colour: {widgets.plain(colouring.title) if colouring else 'modality'}.",
         on_select=changed,
         selection_mode=("lasso", "box", "points"),
+    )
+
+
+def joined_words(chosen: np.ndarray, worst: np.ndarray, *, multiples: bool) -> str:
+    """What the lines of the Plotly map join."""
+    if multiples:
+        return "Each item is drawn once per modality, each modality in a panel of its own."
+    joined, what = (chosen, "selected") if len(chosen) else (worst, "worst aligned")
+    lines = f", {figures.MOST_LINES:,} of " if len(joined) > figures.MOST_LINES else ", "
+    return (
+        "Each item is drawn once per modality; grey lines join the modalities of the items that are "
+        f"{what}{lines}{len(joined):,}."
     )
