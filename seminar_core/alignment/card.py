@@ -68,7 +68,7 @@ def number_card(
 
     Raises:
         NonFiniteError: a present vector holds NaN.
-        EmptyDataError: fewer than `FEWEST_ITEMS` items.
+        EmptyDataError: not `is_enough`.
     """
     if correction not in CORRECTIONS:
         raise UnknownNameError("correction", correction, CORRECTIONS)
@@ -77,10 +77,19 @@ def number_card(
     kept_out = np.zeros(n, bool) if heldout is None else heldout
     if kept_out.shape != (n,):
         raise ShapeError(f"held-out mask {kept_out.shape} for {n} items", hint="give one boolean per item")
+    kept_in = n - int(kept_out.sum())
+    if not is_enough(kept_out):
+        which = f"{kept_in} items" if heldout is None else f"{kept_in} items in alignment and {n - kept_in} held out"
+        raise EmptyDataError(
+            f"{which} are too few for a number card: it needs at least {FEWEST_ITEMS} in one part",
+            hint="choose a wider slice, or clear the selection",
+        )
     card = _card(given.take(~kept_out), seed, bootstrap, correction)
     card["correction"] = correction
     card["seed"] = seed
     card["heldout"] = None
+    if kept_in < FEWEST_ITEMS:
+        card["notes"].append(f"{kept_in} items in alignment: too few to be measured")
     if kept_out.sum() >= FEWEST_ITEMS:
         card["heldout"] = _card(given.take(kept_out), seed, bootstrap, correction)
     elif heldout is not None:
@@ -88,13 +97,15 @@ def number_card(
     return card
 
 
+def is_enough(kept_out: np.ndarray) -> bool:
+    """Whether one part can be measured of items of which those in the mask `kept_out` (n,) are held out."""
+    held = int(kept_out.sum())
+    return max(held, len(kept_out) - held) >= FEWEST_ITEMS
+
+
 def _card(given: ChannelSet, seed: int, bootstrap: int, correction: str) -> dict[str, Any]:
+    """Of fewer than `FEWEST_ITEMS` items nothing is measured, with that reason."""
     n = len(given)
-    if n < FEWEST_ITEMS:
-        raise EmptyDataError(
-            f"{n} items are too few for a number card: it needs at least {FEWEST_ITEMS}",
-            hint="choose a wider slice, or clear the selection",
-        )
     unit = given.unit()
     notes = [
         f"channel {name}: {lost} vectors of length zero count as absent"
@@ -133,7 +144,7 @@ def _card(given: ChannelSet, seed: int, bootstrap: int, correction: str) -> dict
 
 def _resampling(rng: np.random.Generator, bootstrap: int, n: int) -> np.ndarray:
     """(bootstrap, n) float32: how often each item is drawn in each resample."""
-    draws = rng.integers(n, size=(bootstrap, n))
+    draws = rng.integers(max(n, 1), size=(bootstrap, n))
     return np.stack([np.bincount(row, minlength=n) for row in draws]).astype(np.float32)
 
 

@@ -54,6 +54,12 @@ class StageVectors:
     heldout: np.ndarray | None
     notes: tuple[str, ...]
 
+    def kept_out(self, items: np.ndarray) -> np.ndarray:
+        """(m,) bool: which of the catalogue rows `items` (m,) were kept out of alignment."""
+        return (
+            np.isin(items, self.channels.rows[self.heldout]) if self.heldout is not None else np.zeros(len(items), bool)
+        )
+
     def __repr__(self) -> str:
         return f"StageVectors({self.run!r} {self.stage}, step {self.step}, {self.channels!r})"
 

@@ -245,6 +245,21 @@ def test_held_out_items_are_measured_apart(base):
     assert card["heldout"]["pairs"]["T>I"]["recall@1"]["value"] < 0.1
 
 
+def test_where_too_few_items_are_in_alignment_the_held_out_ones_are_measured_alone(base):
+    present = {"T": np.ones(N, bool), "I": np.ones(N, bool)}
+    for kept_in in (0, 14):
+        heldout = np.arange(N) >= kept_in
+        for correction in ("none", "centred"):
+            card = number_card({"T": base, "I": base}, present, heldout=heldout, bootstrap=20, correction=correction)
+            figures = card["pairs"]["T>I"]["recall@1"]
+            assert card["n_items"] == kept_in and figures["value"] is None
+            assert figures["reason"] == f"only {kept_in} items have both modalities; at least 15 are needed"
+            assert f"{kept_in} items in alignment: too few to be measured" in card["notes"]
+            assert card["heldout"]["pairs"]["T>I"]["recall@1"]["value"] == 1
+    with pytest.raises(EmptyDataError, match="14 items in alignment and 2 held out are too few for a number card"):
+        number_card({"T": base[:16]}, {"T": np.ones(16, bool)}, heldout=np.arange(16) >= 14)
+
+
 def test_the_card_is_the_same_for_the_same_seed_and_refuses_unknown_corrections(base):
     assert card_of(seed=3, T=base, I=base[::-1]) == card_of(seed=3, T=base, I=base[::-1])
     with pytest.raises(UnknownNameError, match="centred, none, procrustes"):

@@ -111,6 +111,22 @@ def test_the_card_follows_a_selection_and_is_of_the_part_that_is_chosen_and_says
         assert [int(most) for most in told] == [max((b & chosen)[:350].sum() for b in pairs)], words
 
 
+def test_held_out_items_of_a_selection_are_counted_apart(open_app, tmp_path):
+    workspace = Workspace(tmp_path / "workspace")
+    dataset = run_of(workspace, "wide", items=400, people=200)
+    opened = open_stage(workspace, "wide-psu", "after")
+    rows, held = opened.channels.rows, opened.heldout
+    for inside, outside, told in (
+        (2, 14, "16 are selected, 2 of them held out and measured apart: the card is not of them"),
+        (20, 0, "too few items are in alignment to measure every pair: the held-out ones are shown"),
+    ):
+        chosen = np.concatenate([rows[held][:inside], rows[~held][:outside]])
+        digest = keep_selection(workspace, dataset.hash, chosen)
+        at = open_app(workspace, "alignment", dataset="wide", run="wide-psu", selected=digest, held_out="0")
+        assert not at.exception and not at.error and told in words_of(at)
+        assert ("of the 20 selected items" in words_of(at)) == (inside == 20)
+
+
 def test_a_run_without_alignment_says_that_it_kept_no_items_out(open_app, tmp_path):
     workspace = Workspace(tmp_path / "workspace")
     make_dataset(workspace, "tiny", people=12, longest=60)

@@ -9,7 +9,7 @@ import streamlit as st
 from app import glossary, state, widgets
 from app.stations.alignment import figures
 from app.stations.alignment import loaders as sources
-from seminar_core.alignment.card import WIDTH_FREE_METRICS
+from seminar_core.alignment.card import WIDTH_FREE_METRICS, is_enough
 from seminar_core.alignment.card_table import card_table, sentence
 from seminar_core.alignment.definitions import CLASSIFIER, DEFINITIONS, ONE_WAY
 from seminar_core.alignment.neighbours import FEWEST_ITEMS
@@ -70,11 +70,16 @@ def slice_rows() -> tuple[int, ...] | None:
     return sources.rows_of_slice(dataset, chosen) if chosen in sources.slices(dataset, FEWEST_OF_SLICE) else None
 
 
-def measured_rows(chosen: np.ndarray) -> tuple[int, ...] | None:
+def measured_rows(run: str, stage: str, chosen: np.ndarray) -> tuple[int, ...] | None:
     """Catalogue rows that the card is of: the selection in the slice where it is large enough; None for all."""
     rows = slice_rows()
     within = selected_within(chosen, rows)
-    return within if len(within) >= FEWEST_ITEMS else rows
+    return within if is_enough(kept_out(run, stage, within)) else rows
+
+
+def kept_out(run: str, stage: str, rows: tuple[int, ...]) -> np.ndarray:
+    """(m,) bool: which of these catalogue rows (m,) are held out, and measured apart."""
+    return sources.stage_vectors(run, stage).kept_out(np.array(rows, np.int32))
 
 
 def selected_within(chosen: np.ndarray, rows: tuple[int, ...] | None) -> tuple[int, ...]:
@@ -82,21 +87,24 @@ def selected_within(chosen: np.ndarray, rows: tuple[int, ...] | None) -> tuple[i
     return tuple(int(row) for row in (chosen if rows is None else np.intersect1d(chosen, rows)))
 
 
-def of_which(chosen: np.ndarray) -> str:
+def of_which(run: str, stage: str, chosen: np.ndarray) -> str:
     """Whether the card is of the selection, in words."""
     if not len(chosen):
         return ""
     within = selected_within(chosen, slice_rows())
-    if len(within) >= FEWEST_ITEMS:
+    held = kept_out(run, stage, within)
+    if is_enough(held):
         return f"of the {len(within):,} selected items"
-    return f"a number card needs at least {FEWEST_ITEMS} items; {len(within)} are selected: the card is not of them"
+    apart = f", {held.sum()} of them held out and measured apart" if held.any() else ""
+    needs = f"a number card needs at least {FEWEST_ITEMS} items"
+    return f"{needs}; {len(within)} are selected{apart}: the card is not of them"
 
 
 def available_part(table: pd.DataFrame) -> str:
     """The chosen part, unless it has too few items to measure every pair that the other can."""
     measured = table[table["value"].notna()].groupby("part")["pair"].nunique()
-    enough = measured.get(part_name(), 0) >= measured.get("in alignment", 0)
-    return part_name() if enough else "in alignment"
+    other = {"held out": "in alignment", "in alignment": "held out"}[part_name()]
+    return part_name() if measured.get(part_name(), 0) >= measured.get(other, 0) else other
 
 
 def shown_part(table: pd.DataFrame, run: str, names: tuple[str, ...]) -> str:
@@ -104,6 +112,8 @@ def shown_part(table: pd.DataFrame, run: str, names: tuple[str, ...]) -> str:
     part = available_part(table)
     if part != part_name() and all(sources.stage_vectors(run, name).heldout is None for name in names):
         widgets.trust_line("this run held no items out: all items are measured together")
+    elif part == "held out" != part_name():
+        widgets.trust_line("too few items are in alignment to measure every pair: the held-out ones are shown")
     elif part != part_name():
         widgets.trust_line("too few items were held out to measure every pair: the others are shown, the table has all")
     return part
@@ -125,7 +135,7 @@ def from_to(names: tuple[str, ...]) -> str:
 def summary(run: str, names: tuple[str, ...], chosen: np.ndarray) -> None:
     """Each pair's figures at the first and the last stage, and of which items they are."""
     pick_slice()
-    table = table_of(run, names, measured_rows(chosen))
+    table = table_of(run, names, measured_rows(run, names[0], chosen))
     st.toggle(
         "Held-out items",
         help=glossary.meaning("Held-out items"),
@@ -143,7 +153,7 @@ def summary(run: str, names: tuple[str, ...], chosen: np.ndarray) -> None:
     widgets.trust_line(
         f"run {widgets.plain(run)}",
         from_to(names),
-        of_which(chosen),
+        of_which(run, names[0], chosen),
         of_how_many(table, part),
         "original space, not the map",
         TAKEN_OUT[state.get("correction")],
@@ -200,7 +210,7 @@ def shapes(table: pd.DataFrame, part: str, names: tuple[str, ...]) -> pd.DataFra
 
 def figure(run: str, names: tuple[str, ...], chosen: np.ndarray) -> None:
     """All pairs with intervals and chance, and everything as a table."""
-    rows = measured_rows(chosen)
+    rows = measured_rows(run, names[0], chosen)
     table = table_of(run, names, rows)
     part = available_part(table)
     frozen, said = frozen_encoders(run, names[0], rows)
