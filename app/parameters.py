@@ -148,7 +148,6 @@ PARAMETERS: dict[str, Parameter] = {
     ),
     # Alignment
     "stages": Parameter((), _names, "stages on the map"),
-    "channels": Parameter((), _names, "channels on the map"),
     "colour": Parameter("", str, "what colours the map"),
     "correction": Parameter(
         "none",

@@ -218,6 +218,19 @@ def test_a_link_shows_the_card_of_one_value_of_an_attribute(open_app, tmp_path):
     assert 15 <= most <= counts.iloc[0]
 
 
+def test_the_largest_slices_are_offered_and_a_link_opens_any_other(open_app, tmp_path, monkeypatch):
+    workspace = Workspace(tmp_path / "workspace")
+    counts = run_of(workspace, "wide", items=200).items_frame()["colour"].value_counts()
+    monkeypatch.setattr(alignment_card, "MOST_SLICES", 1)
+    smallest = f"colour={counts[counts >= 30].index[-1]}"
+    at = open_app(workspace, "alignment", dataset="wide", run="wide-psu", slice=smallest)
+    field = at.selectbox(key="w_slice")
+    assert not at.exception and field.value == smallest and len(field.options) == 3
+    every = len(alignment_loaders.slices("wide", 30))
+    assert every > 2 and f"offering the 1 largest of {every} values with at least 30 items" in words_of(at)
+    assert f"Number card, {smallest.replace('=', ': ')}" in words_of(at)
+
+
 def test_a_slice_that_is_too_small_is_told_and_all_items_are_shown(open_app, tiny_workspace):
     at = drawn(open_app, tiny_workspace, run="psu", slice="colour=mauve")
     assert "colour=mauve has fewer than 30 items here" in words_of(at)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -10,12 +12,19 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from app import state
-from app.parameters import read_query, write_query
+from app.parameters import PARAMETERS, read_query, write_query
 
 
 def test_defaults_are_not_written():
     choices, notices = read_query({})
     assert notices == [] and write_query(choices) == {}
+
+
+def test_every_choice_is_read_by_the_app():
+    folder = Path(state.__file__).parent
+    source = "".join(path.read_text() for path in folder.rglob("*.py") if path.name != "parameters.py")
+    unread = [name for name in PARAMETERS if not re.search(rf'\b(get|bound|pick_run)\(\s*"{name}"', source)]
+    assert not unread
 
 
 def test_a_link_holds_the_version_and_what_was_changed():

@@ -15,6 +15,7 @@ from seminar_core.alignment.definitions import CLASSIFIER, DEFINITIONS, ONE_WAY
 from seminar_core.alignment.neighbours import FEWEST_ITEMS
 
 FEWEST_OF_SLICE = 2 * FEWEST_ITEMS  # a tenth is held out and others lack a modality
+MOST_SLICES = 200
 
 SHORT = {
     "paired_cosine": "cosine",
@@ -52,9 +53,11 @@ def pick_slice() -> None:
     known = sources.slices(dataset, FEWEST_OF_SLICE)
     if chosen and chosen not in known:
         widgets.trust_line(
-            f"{widgets.plain(chosen)} has fewer than {FEWEST_OF_SLICE} items here, or is no attribute: all are shown"
+            f"{widgets.plain(chosen)} has fewer than {FEWEST_OF_SLICE} items here, or is no attribute with at most "
+            f"{sources.MOST_VALUES:,} values: all are shown"
         )
-    options = ["", *known]
+    largest = list(known)[:MOST_SLICES]
+    options = ["", *largest, *([chosen] if chosen in known and chosen not in largest else [])]
     st.selectbox(
         "Of which items",
         options,
@@ -62,6 +65,11 @@ def pick_slice() -> None:
         help="The card of one category or another attribute's value; with a selection on the map, of its items alone.",
         **state.bound("slice", options=options),
     )
+    if len(known) > len(largest):
+        widgets.trust_line(
+            f"offering the {len(largest)} largest of {len(known):,} values with at least {FEWEST_OF_SLICE} items",
+            "a link with slice=field=value opens any other",
+        )
 
 
 def slice_rows() -> tuple[int, ...] | None:

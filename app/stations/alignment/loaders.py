@@ -271,7 +271,7 @@ def _items(name: str, key: str) -> pd.DataFrame:
     return loaders.dataset(name).items_frame().set_index("item_row", drop=False)
 
 
-MOST_VALUES, MOST_SLICES = 1_200, 200
+MOST_VALUES = 1_200
 NO_ATTRIBUTES = {"item_row", "item", "title", "description", "image_state", "events", "image"}
 
 
@@ -295,11 +295,11 @@ def _slices(name: str, key: str, fewest: int) -> dict[str, int]:
         for value, n in frame[column].value_counts().items()
         if n >= fewest
     }
-    return dict(sorted(found.items(), key=lambda entry: -entry[1])[:MOST_SLICES])
+    return dict(sorted(found.items(), key=lambda entry: -entry[1]))
 
 
 def slices(name: str, fewest: int) -> dict[str, int]:
-    """`field=value` -> how many items have it, the largest `MOST_SLICES` with at least `fewest` items."""
+    """`field=value` -> how many items have it, of those with at least `fewest` items, the largest first."""
     return _slices(name, loaders.dataset(name).hash, fewest)
 
 
