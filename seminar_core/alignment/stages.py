@@ -28,6 +28,7 @@ from .card import number_card
 from .channel_set import ChannelSet, from_channel_vectors
 from .map_store import MapRequest, drawn_map
 from .projection import Layout
+from .slices import rows_of_slice
 
 STAGES = ("after", "before", "finetuned")
 
@@ -253,18 +254,26 @@ def encoders_card(
 
 
 def gap(
-    workspace: Workspace, run: str, stage: str | None = None, *, correction: str = "none", seed: int = 0
+    workspace: Workspace,
+    run: str,
+    stage: str | None = None,
+    *,
+    correction: str = "none",
+    seed: int = 0,
+    slice_: str | None = None,
 ) -> dict[str, Any]:
-    """The number card of a run at one stage, with the encoders' own card beside it.
+    """The number card of a run at one stage, with the encoders' own card beside it; of a slice where one is named.
 
     Returns:
-        `run`, `stage`, `stages` (those it has), `step`, then the keys of `number_card`, and `encoders`: the text and
-        picture encoders' vectors before any training.
+        `run`, `stage`, `stages` (those it has), `step`, `slice`, then the keys of `number_card`, and `encoders`: the
+        text and picture encoders' vectors before any training.
     """
     opened = open_stage(workspace, run, stage)
-    encoders = encoders_card(workspace, opened, correction=correction, seed=seed)
+    items = None if slice_ is None else rows_of_slice(opened.dataset.items_frame(), slice_)
+    encoders = encoders_card(workspace, opened, items=items, correction=correction, seed=seed)
     answer = {"run": run, "stage": opened.stage, "stages": list(stages_of(workspace, run)), "step": opened.step}
-    return answer | card_of(opened, correction=correction, seed=seed) | {"encoders": encoders}
+    card = card_of(opened, items=items, correction=correction, seed=seed)
+    return answer | {"slice": slice_} | card | {"encoders": encoders}
 
 
 def open_stages(workspace: Workspace, run: str, stages: Sequence[str]) -> dict[str, StageVectors]:

@@ -12,8 +12,9 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ..data.dataset import Dataset
-from ..errors import UnknownNameError
+from ..errors import ConfigError, UnknownNameError
 from ..workspace import Workspace
+from .slices import rows_of_slice
 from .stages import StageVectors, open_stage
 from .worklist import ItemFacts, company, item_disagreement, likely_reason, people_disagreement
 
@@ -21,28 +22,44 @@ WORKLISTS = ("items", "people")
 
 
 def worklist(
-    workspace: Workspace, run: str, *, of: str = "items", stage: str | None = None, limit: int = 50
+    workspace: Workspace,
+    run: str,
+    *,
+    of: str = "items",
+    stage: str | None = None,
+    limit: int = 50,
+    slice_: str | None = None,
 ) -> dict[str, Any]:
-    """Items or people whose modalities disagree most, most divergent first.
+    """Items or people whose modalities disagree most, most divergent first; of a slice of the items where one is named.
 
     Returns:
-        `run`, `stage`, `of`, `judged`, `left_out`, `rows`: list of {id, title, disagreement, reason, ...}.
+        `run`, `stage`, `of`, `slice`, `judged`, `left_out`, `rows`: list of {id, title, disagreement, reason, ...}.
     """
     if of not in WORKLISTS:
         raise UnknownNameError("work-list", of, WORKLISTS)
+    if slice_ is not None and of == "people":
+        raise ConfigError(f"slice {slice_!r} is of items, not of people", hint="leave out --slice, or name --of items")
     opened = open_stage(workspace, run, stage)
-    rows, judged, total = item_rows(opened, limit) if of == "items" else people_rows(opened, limit)
-    answer = {"run": run, "stage": opened.stage, "of": of, "judged": judged, "left_out": total - judged}
-    return answer | {"rows": rows}
+    items = None if slice_ is None else rows_of_slice(opened.dataset.items_frame(), slice_)
+    rows, judged, total = item_rows(opened, limit, items) if of == "items" else people_rows(opened, limit)
+    answer = {"run": run, "stage": opened.stage, "of": of, "slice": slice_, "judged": judged}
+    return answer | {"left_out": total - judged, "rows": rows}
 
 
-def item_rows(opened: StageVectors, limit: int | None = None) -> tuple[list[dict[str, Any]], int, int]:
-    """Rows of the work-list of items, how many items were judged, and how many there are."""
+def item_rows(
+    opened: StageVectors, limit: int | None = None, items: np.ndarray | None = None
+) -> tuple[list[dict[str, Any]], int, int]:
+    """Rows of the work-list of items, how many items were judged, and how many there are.
+
+    With `items` only these catalogue rows are listed and counted, each compared with the whole catalogue as ever.
+    """
     dataset = opened.dataset
     store = dataset.store
     met = company(np.asarray(store.item), np.asarray(store.offsets), dataset.n_items)
     found = item_disagreement(opened.channels, met)
+    listed = found.rows if items is None else items
     order = found.order()
+    order = order[np.isin(found.rows[order], listed)]
     events = np.bincount(np.asarray(store.item), minlength=dataset.n_items + 1)
     titles = dataset.titles
     carried: dict[str | None, int] = {}
@@ -65,7 +82,7 @@ def item_rows(opened: StageVectors, limit: int | None = None) -> tuple[list[dict
                 "item_row": row,
             }
         )
-    return rows, len(order), len(found.rows)
+    return rows, len(order), len(listed)
 
 
 def people_rows(opened: StageVectors, limit: int | None = None) -> tuple[list[dict[str, Any]], int, int]:

@@ -16,6 +16,9 @@ RunOption = Annotated[str, typer.Option("--run", help="Name of a run; `runs` lis
 StageOption = Annotated[
     str | None, typer.Option("--stage", help="after, before or finetuned; else the first that the run has.")
 ]
+SliceOption = Annotated[
+    str | None, typer.Option("--slice", help="Only items with one value of an attribute: field=value.")
+]
 FORMATS = ("table", "embedding-atlas", "projector")
 
 
@@ -27,11 +30,12 @@ def gap(
         str, typer.Option("--correction", help="none, centred or procrustes: what remains after it?")
     ] = "none",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Decides resampling and samples.")] = 0,
+    slice_: SliceOption = None,
 ) -> dict[str, Any]:
     """The number card of alignment: how far apart the modalities are."""
     from ..alignment import stages as alignment
 
-    return alignment.gap(workspace, run, stage, correction=correction, seed=seed)
+    return alignment.gap(workspace, run, stage, correction=correction, seed=seed, slice_=slice_)
 
 
 def worklist(
@@ -40,11 +44,12 @@ def worklist(
     of: Annotated[str, typer.Option("--of", help="items or people")] = "items",
     stage: StageOption = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many rows.")] = 50,
+    slice_: SliceOption = None,
 ) -> dict[str, Any]:
     """Items or people whose modalities disagree most, with a likely reason."""
     from ..alignment import worklist_rows
 
-    return worklist_rows.worklist(workspace, run, of=of, stage=stage, limit=limit)
+    return worklist_rows.worklist(workspace, run, of=of, stage=stage, limit=limit, slice_=slice_)
 
 
 def map_(

@@ -14,7 +14,7 @@ from seminar_core.alignment import stages as alignment
 from seminar_core.alignment import worklist_rows
 from seminar_core.alignment.map_store import MapRequest, map_key
 from seminar_core.cli import main
-from seminar_core.errors import StaleError, UnknownNameError, UnknownRunError
+from seminar_core.errors import SeminarError, StaleError, UnknownNameError, UnknownRunError
 from seminar_core.files import read_json, write_json
 from seminar_core.model.losses import heldout_items
 from seminar_core.training.finetune import finetune
@@ -183,6 +183,32 @@ def test_the_worklists_answer_rows_with_reasons(workspace, capsys):
     assert scores == sorted(scores, reverse=True) and all(row["reason"] for row in rows)
     people = answer(capsys, workspace, "worklist", "--run", "psu", "--of", "people")
     assert people["judged"] + people["left_out"] == load_run(workspace, "psu", device="cpu").dataset.n_people
+
+
+def test_gap_and_the_work_list_of_a_slice_are_of_its_items_alone(workspace, capsys):
+    opened = alignment.open_stage(workspace, "psu")
+    frame = opened.dataset.items_frame()
+    value = frame["brand"].value_counts().index[0]
+    rows = frame.loc[frame["brand"] == value, "item_row"].to_numpy()
+    card = answer(capsys, workspace, "gap", "--run", "psu", "--slice", f"brand={value}")
+    expected = alignment.card_of(opened, items=rows)
+    assert card["slice"] == f"brand={value}" and card["n_items"] == expected["n_items"] <= len(rows)
+    assert card["pairs"]["A>T"] == expected["pairs"]["A>T"] and card["encoders"]["n_items"] == card["n_items"]
+    listed = answer(capsys, workspace, "worklist", "--run", "psu", "--slice", f"brand={value}", "--limit", "999")
+    everything = worklist_rows.worklist(workspace, "psu", limit=999)["rows"]
+    assert listed["rows"] == [row for row in everything if row["item_row"] in set(rows)]
+    assert listed["judged"] + listed["left_out"] == len(rows)
+    for slice_, says in (
+        ("lamps", "slice 'lamps' is not field=value"),
+        ("maker=x", "attribute 'maker' is not known"),
+        ("brand=None", "value of brand 'None' is not known"),
+        ("title=x", "attribute 'title' is not known"),
+        ("brand=zzz", f"value of brand 'zzz' is not known; known: .*{value}"),
+    ):
+        with pytest.raises(SeminarError, match=says):
+            alignment.gap(workspace, "psu", slice_=slice_)
+    with pytest.raises(SeminarError, match="is of items, not of people"):
+        worklist_rows.worklist(workspace, "psu", of="people", slice_=f"brand={value}")
 
 
 def test_map_writes_coordinates_on_one_joint_layout(workspace, capsys, tmp_path):

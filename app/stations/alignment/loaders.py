@@ -272,11 +272,12 @@ def _items(name: str, key: str) -> pd.DataFrame:
 
 
 MOST_VALUES = 1_200
-NO_ATTRIBUTES = {"item_row", "item", "title", "description", "image_state", "events", "image"}
 
 
 def attributes_of(frame: pd.DataFrame) -> list[str]:
     """Columns of the catalogue that hold few enough different words to colour and to slice by, equal ones once."""
+    from seminar_core.alignment.slices import NO_ATTRIBUTES
+
     found: list[str] = []
     for column in frame.columns:
         if column in NO_ATTRIBUTES or frame[column].dtype.kind not in "OTU" or frame[column].nunique() > MOST_VALUES:
@@ -304,12 +305,10 @@ def slices(name: str, fewest: int) -> dict[str, int]:
 
 
 def rows_of_slice(name: str, slice_: str) -> tuple[int, ...]:
-    """Catalogue rows of the items that have `field=value`; none for a field or value that is not there."""
-    field, _, value = slice_.partition("=")
-    frame = items_frame(name)
-    if field not in attributes_of(frame):
-        return ()
-    return tuple(int(row) for row in frame.loc[frame[field].astype(str) == value, "item_row"])
+    """Catalogue rows of the items that have `field=value`, which is one of `slices`."""
+    from seminar_core.alignment import slices
+
+    return tuple(slices.rows_of_slice(items_frame(name), slice_).tolist())
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
