@@ -300,6 +300,7 @@ def test_a_modality_that_is_missing_entirely_is_dashed_and_never_drawn(open_app,
     image = pairs[pairs["pair"].str.contains("image")]
     assert image.empty or set(image["cosine"]) == {"–→–"}
     assert "Attribute finds its own text among the ten nearest" in words_of(at) and "No pair" not in words_of(at)
+    assert "Encoders:" not in words_of(at), "without a picture nothing of the encoders could be compared"
 
 
 def test_a_map_of_older_vectors_is_never_shown_but_drawn_again_with_a_word(open_app, tmp_path):

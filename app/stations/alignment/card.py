@@ -238,12 +238,14 @@ def figure(run: str, names: tuple[str, ...], chosen: np.ndarray) -> None:
 
 
 def frozen_encoders(run: str, stage: str, rows: tuple[int, ...] | None) -> tuple[pd.DataFrame, str]:
-    """What needs no shared space, of the encoders before any training, as rows of the card, and a word about them."""
+    """What needs no shared space, of the encoders before any training, as rows of the card, and a word if any was."""
     card = sources.encoders_card(run, stage, state.get("correction"), rows)
     if card is None:
         return pd.DataFrame(), ""
     table = card_table({"encoders": card})
     table = table[table["metric"].isin(WIDTH_FREE_METRICS) & table["pair"].isin(("T>I", "I>T"))]
+    if table["value"].isna().all():
+        return table, ""
     named = " and ".join(widgets.plain(card["encodings"][kind]) for kind in ("text", "image"))
     return table, f" Encoders: {named} before any training; no shared space, so only k-NN overlap and CKA."
 
