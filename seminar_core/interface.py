@@ -167,11 +167,13 @@ class Run:
 
         return Answer(content, frame, {"kind": "bar", "y": "value"})
 
-    def gap(self, stage: str | None = None, *, correction: str = "none", seed: int = 0) -> Answer:
-        """How far apart the modalities are, at one stage."""
+    def gap(
+        self, stage: str | None = None, *, correction: str = "none", seed: int = 0, slice_: str | None = None
+    ) -> Answer:
+        """How far apart the modalities are, at one stage; of the items of one `slice_` (`field=value`) or of all."""
         from .alignment.stages import gap
 
-        content = gap(self.workspace, self.name, stage, correction=correction, seed=seed)
+        content = gap(self.workspace, self.name, stage, correction=correction, seed=seed, slice_=slice_)
 
         def frame() -> pd.DataFrame:
             rows = {

@@ -92,6 +92,9 @@ def test_every_other_question_has_a_table_and_those_with_a_picture_draw_it(ds, n
     assert (measured.frame().low <= measured.frame().value).all() and measured.figure().data
     card = run.gap()
     assert card.as_dict() == plain(gap(ds.workspace, "run")) and list(card.frame().index) == list(card["pairs"])
+    brand = ds.dataset.items_frame()["brand"].value_counts().index[0]
+    part = run.gap(slice_=f"brand={brand}")
+    assert part.as_dict() == plain(gap(ds.workspace, "run", slice_=f"brand={brand}")) != card.as_dict()
     with pytest.raises(interface.NotReadyError, match="no picture"):
         card.figure()
     drawn = run.map(method="pca")
