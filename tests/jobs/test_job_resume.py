@@ -18,7 +18,7 @@ from seminar_core.training.curves import Curves
 from seminar_core.workspace import Workspace
 
 pytestmark = pytest.mark.slow
-SMALL = {"steps": 40, "seconds": 10000, "evaluate_every": 10, "validation_people": 20, "batch_size": 4}
+SMALL = {"steps": 800, "seconds": 10000, "evaluate_every": 100, "validation_people": 20, "batch_size": 4}
 SMALL |= {"max_length": 40, "targets_per_life": 4, "width": 16, "patience": 99}
 
 
