@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ from ..runtime import resolve_device
 from .placement import place
 
 FIRST_PORT, PORTS = 20_000, 20_000
+LETTING_GO_S = 0.2
+"""A thread of gloo lets go of a reduction's tensor a moment after its end, and needs the interpreter's lock for that: a
+process that has begun to end by then is aborted ("terminate called without an active exception")."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,8 @@ def leave(group: Group | None) -> None:
     """Part from the other processes, once all are ready to."""
     if group is not None and dist.is_initialized():
         wait_for_all(group)
+        dist.barrier()
+        time.sleep(LETTING_GO_S)
         dist.destroy_process_group()
 
 
