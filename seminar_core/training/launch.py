@@ -147,7 +147,6 @@ def leave(group: Group | None) -> None:
     """Part from the other processes, once all are ready to."""
     if group is not None and dist.is_initialized():
         wait_for_all(group)
-        dist.barrier()
         time.sleep(LETTING_GO_S)
         dist.destroy_process_group()
 
