@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
+from app.stations.alignment import card
 from app.stations.alignment import loaders as sources
 from app.stations.alignment.selections import keep_selection, read_selection
 from app.work import tasks
@@ -59,3 +60,10 @@ def test_maps_go_longest_unused_first_and_selections_stay(tiny_workspace, tmp_pa
     newest = drawn(2)
     assert {path.name for path in workspace.maps.glob("[!.]*")} == {shown, newest}
     assert read_selection(workspace, "abc", digest).tolist() == [1, 2]
+
+
+def test_the_card_of_a_page_without_a_selection_opens_no_stage(monkeypatch):
+    opened = []
+    monkeypatch.setattr(card, "slice_rows", lambda: None)
+    monkeypatch.setattr(card.sources, "stage_vectors", lambda *asked: opened.append(asked))
+    assert card.measured_rows("run", "before", np.zeros(0, np.int32)) is None and opened == []

@@ -82,7 +82,8 @@ def measured_rows(run: str, stage: str, chosen: np.ndarray) -> tuple[int, ...] |
     """Catalogue rows that the card is of: the selection in the slice where it is large enough; None for all."""
     rows = slice_rows()
     within = selected_within(chosen, rows)
-    return within if is_enough(kept_out(run, stage, within)) else rows
+    large = len(within) >= FEWEST_ITEMS and is_enough(kept_out(run, stage, within))  # else no stage need be opened
+    return within if large else rows
 
 
 def kept_out(run: str, stage: str, rows: tuple[int, ...]) -> np.ndarray:
