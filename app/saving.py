@@ -90,6 +90,8 @@ def run_shown(station: str, job: dict[str, Any] | None) -> str:
     Raises:
         NotReadyError: the watched job trains none, or the data set has none.
     """
+    from app.stations.retrieval.controls import newest_run
+
     if job is not None and (job["command"] not in OF_A_RUN or not job["run"]):
         raise NotReadyError(
             f"job {job['job']!r} trains no run, so it shows no curves", hint="choose a job that trains, or compare runs"
@@ -98,8 +100,8 @@ def run_shown(station: str, job: dict[str, Any] | None) -> str:
         return str(job["run"])
     if station == "training" and state.get("part") == "compare" and state.get("runs"):
         return str(state.get("runs")[0])
-    models = ("seminar", "seminar-pq", "psu") if station == "retrieval" else ()
-    run = state.get("run") or loaders.newest_run(state.get("dataset"), models=models, codebooks=bool(models))
+    newest = newest_run if station == "retrieval" else loaders.newest_run
+    run = state.get("run") or newest(state.get("dataset"))
     if not run:
         raise NotReadyError(
             f"the data set {state.get('dataset')!r} has no run that is shown here", hint="train one, then save the view"

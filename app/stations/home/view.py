@@ -29,7 +29,7 @@ def render() -> None:
     person = str(loaders.report(name)["example_person"])
     drawing = st.container()  # filled last: the questions do not wait for the clustering behind the picture
     run = tour.chosen_run(name)
-    doors(name, run, person)
+    doors(run, person)
     if not run:
         background.first_run(name)
     left, right = st.columns(2, gap="large")
@@ -54,8 +54,8 @@ def picture(name: str, person: str) -> None:
     )
 
 
-def doors(name: str, run: str, person: str) -> None:
-    """Three questions, each a button to a prepared view."""
+def questions(run: str, person: str) -> list[tuple[str, str, str, str, dict[str, Any]]]:
+    """What the doors ask, a word on it, and the station, the key and the choices of the view that answers it."""
     worst = most_lost(run) if run else None
     lost = (
         f"The quantised scan keeps {worst['recall']:.0%} of what exact search keeps for person "
@@ -63,7 +63,8 @@ def doors(name: str, run: str, person: str) -> None:
         if worst
         else "Exact and quantised retrieval side by side, with the reason for each lost event."
     )
-    asked: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
+    loses = {"person": worst["person"], "k": worst["k"]} if worst else {"person": person}
+    return [
         (
             "What does this person's history say about an item?",
             f"The events of person {widgets.plain(person)} that speak for the item they met next.",
@@ -83,15 +84,14 @@ def doors(name: str, run: str, person: str) -> None:
             lost,
             "retrieval",
             "loses",
-            {
-                "person": worst["person"] if worst else person,
-                "shortlist": 0,
-                "figure": "rank_shift",
-                **({"k": worst["k"]} if worst else {}),
-            },
+            {**loses, "shortlist": 0, "figure": "rank_shift"},
         ),
-    )
-    for column, (question, words, station, key, choices) in zip(st.columns(3), asked, strict=True):
+    ]
+
+
+def doors(run: str, person: str) -> None:
+    """Three questions, each a button to a prepared view."""
+    for column, (question, words, station, key, choices) in zip(st.columns(3), questions(run, person), strict=True):
         with column.container(border=True, height="stretch", key=f"door_{key}_box"):
             st.markdown(f"**{question}**")
             st.markdown(words)

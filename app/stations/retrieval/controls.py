@@ -44,9 +44,14 @@ SETTINGS_INSIDE = tuple(
 )  # of the answer, not the target
 
 
+def newest_run(name: str) -> str:
+    """The newest run of the data set whose first stage can be quantised; empty when none is."""
+    return loaders.newest_run(name, models=("seminar", "seminar-pq", "psu"), codebooks=True)
+
+
 def only_run(name: str) -> str:
-    """The newest run of the data set whose first stage can be quantised, chosen when none was; empty when none is."""
-    run = loaders.newest_run(name, models=("seminar", "seminar-pq", "psu"), codebooks=True)
+    """The `newest_run`, chosen when none was, and a word on that."""
+    run = newest_run(name)
     if run:
         widgets.trust_line(f"No run was chosen: showing {widgets.plain(run)}")
     return run
