@@ -162,7 +162,7 @@ def _one_head(folded: Folded, head: int) -> Folded:
 
 def _asked(study: Study, question: Question, folded: Folded, target: tuple[int, int], used: Weighting) -> Folded:
     """The target as the approximate search asks with it."""
-    if question.method not in ("", None, "pq") or parse(question.spec).kind != "SymPQ":
+    if (question.method or "pq") != "pq" or parse(question.spec).kind != "SymPQ":
         return folded
     coded = coded_target(study, study.codebooks(question.spec), *target, used)
     return coded if question.head is None else _one_head(coded, question.head)

@@ -36,8 +36,6 @@ from seminar_core.training.recipe import FinetuneConfig
 from seminar_core.training.settings import load_config
 from tests.tiny_run import COARSE, SMALL, SPEC, make_run
 
-SYMMETRIC = "SymPQ8x4"
-
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
@@ -226,47 +224,13 @@ def test_a_person_without_a_visible_event_gets_an_empty_answer(study):
     assert said["recall"] is None and said["attention_mass"] is None and said["interest_error"] is None
 
 
-@pytest.fixture(scope="module")
-def symmetric(study):
-    make_codebooks(study, SYMMETRIC)
-    return study
-
-
-@pytest.mark.parametrize("query", [None, "red lamp"])
-def test_the_symmetric_scheme_asks_with_the_targets_centroids(symmetric, query, monkeypatch):
-    for person in range(3):
-        found = trace(symmetric, ask(symmetric, person, spec=SYMMETRIC, shortlist=2.0, query=query))
-        assert (found.asked.u != found.folded.u).any() and found.asked.u.shape == found.folded.u.shape
-        one = trace(symmetric, ask(symmetric, person, spec=SYMMETRIC, head=1, query=query))
-        assert (one.asked.u[0] == found.asked.u[1]).all()
-        assert (
-            trace(symmetric, ask(symmetric, person)).asked.u == trace(symmetric, ask(symmetric, person)).folded.u
-        ).all()
-    with monkeypatch.context() as lossless:
-        lossless.setattr("seminar_core.search.symmetric.quantise_target", lambda books, x, with_query: x)
-        found = trace(symmetric, ask(symmetric, spec=SYMMETRIC, query=query, weights=(1.0, 2.0, 3.0, 4.0)))
-        np.testing.assert_allclose(found.asked.u, found.folded.u, atol=1e-6)
-
-
-def test_symmetric_scores_are_products_of_centroids(symmetric):
-    found = trace(symmetric, ask(symmetric, spec=SYMMETRIC))
-    books, life = symmetric.codebooks(SYMMETRIC), symmetric.dataset.store.life(found.moment.person_row)
-    for event, score in found.near_scores.items():
-        part = books.parts["pair" if life.query[event] else "item"]
-        if life.query[event]:
-            near = part.decode(books.pair_codes(symmetric.vectors, life.item[[event]], life.query[[event]]))[0]
-            expected = found.asked.u.reshape(len(found.asked.u), -1) @ near
-        else:
-            near = part.decode(books.codes["item"][life.item[[event]]])[0]
-            scale = found.asked.item_scale_without_query
-            expected = scale * (found.asked.u[:, 1:].reshape(len(found.asked.u), -1) @ near)
-        assert score == pytest.approx(expected.max(), abs=1e-4)
-
-
-@pytest.mark.parametrize("spec", [COARSE, SPEC, SYMMETRIC])
+@pytest.mark.parametrize("spec", [COARSE, SPEC])
 @pytest.mark.parametrize("shortlist", [0.0, 2.0])
-def test_explanations_are_exact_sums(symmetric, spec, shortlist):
-    study = symmetric
+def test_explanations_are_exact_sums(study, spec, shortlist):
+    explanations_are_exact_sums(study, spec, shortlist)
+
+
+def explanations_are_exact_sums(study, spec, shortlist):
     for person in range(3):
         found = trace(study, ask(study, person, spec=spec, shortlist=shortlist))
         for event in found.exact.events[:8].tolist():
