@@ -18,17 +18,20 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
-from .errors import CorruptFileError, ExistsError, GoneError, MissingFileError
+from .errors import CorruptFileError, ExistsError, GoneError, MissingFileError, NotReadyError, SeminarError
 
 if TYPE_CHECKING:
     import numpy as np
 
 
+T = TypeVar("T")
+TRIES, PAUSE_S = 20, 0.01
+"""How often a directory is read that is replaced meanwhile, and the pause before it is read again."""
 YOUNG_S = 60  # a directory that was made this moment may not be held yet
 
 
@@ -234,12 +237,52 @@ class HeldDirectory:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` exclusively inside the block; other processes wait. It goes when the process does."""
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock file `path` exclusively inside the block; other processes wait. It goes when the process does.
+
+    Raises:
+        BlockingIOError: another process holds it, and it was not to be waited for.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
+
+
+def settled(mark: Path, read: Callable[[], T]) -> T:
+    """What `read` finds in a directory, all of one and the same: read again when a writer replaced it meanwhile.
+
+    Replacing is two renames: between them the directory is missing, and what was being read is removed after them.
+
+    Args:
+        mark: a small file in the directory that tells one version of it from the next.
+        read: reads what is wanted; its errors count where nobody replaced the directory.
+
+    Raises:
+        NotReadyError: it was replaced during every try.
+    """
+    for tries in range(TRIES):
+        before = _content(mark)
+        try:
+            found = read()
+        except (SeminarError, OSError):
+            if before == _content(mark) and (before is not None or tries):
+                raise
+        else:
+            if before == _content(mark):
+                return found
+        time.sleep(PAUSE_S)
+    raise NotReadyError(
+        f"{mark.parent} was replaced {TRIES} times while it was read",
+        hint="ask again once the one who writes it has ended; of a checkpoint, or train with a larger evaluate_every",
+    )
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
 
 
 def mapped_table(file: BinaryIO, shape: tuple[int, ...], offset: int = 0) -> np.ndarray:

@@ -179,13 +179,10 @@ def settle(workspace: Workspace, name: str, digest: str, *, accept: bool) -> Non
 def remove_released(workspace: Workspace) -> None:
     """Remove versions that were replaced while somebody read them and that nobody reads any more."""
     for pointer in workspace.datasets.glob("[!.]*/dataset.json"):
-        with (workspace.datasets / f".lock-{pointer.parent.name}").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:  # an import of it is under way and does this at its end
-                continue
-            with suppress(SeminarError):  # a damaged data set is told where it is opened
-                _remove_released(pointer.parent)
+        lock = workspace.datasets / f".lock-{pointer.parent.name}"
+        # an import of it that is under way does this at its end; a damaged data set is told where it is opened
+        with suppress(BlockingIOError, SeminarError), locked(lock, wait=False):
+            _remove_released(pointer.parent)
 
 
 def clear_killed(workspace: Workspace, path: Path, name: str, *, stages: bool) -> None:

@@ -20,7 +20,7 @@ from safetensors.numpy import load_file, save_file
 
 from ..contracts import CHANNELS, PAD, ChannelVectors, check_shape
 from ..errors import ConfigError, CorruptFileError, EmptyDataError, MissingFileError, NonFiniteError, StaleError
-from ..files import as_os_error, atomic_directory, read_json, sha256_of, write_json
+from ..files import as_os_error, atomic_directory, read_json, settled, sha256_of, write_json
 from ..progress import Progress, silent
 from ..sums import seal
 from .events import pair_keys, pair_vectors
@@ -30,11 +30,10 @@ from .spec import Spec, SpecError, check_fits, parse
 from .transform import Transform, covariance
 
 FORMAT = 1
-TABLES, CODES = "tables.safetensors", "codes.safetensors"
+META, TABLES, CODES = "meta.json", "tables.safetensors", "codes.safetensors"
 TRAINING_ROWS = 20_000
 MEASURED_ROWS = 5_000
 MAX_STORED_PAIRS = 1_000_000
-BETWEEN_RENAMES_S = 0.02  # for that long a directory that is replaced may be absent
 ENCODED_ROWS = 200_000  # at once: a large catalogue is never transformed whole
 
 
@@ -288,7 +287,7 @@ def save_codebooks(codebooks: Codebooks, path: Path, *, replace: bool = True) ->
         except SafetensorError as error:
             raise as_os_error(error, path) from error
         sums = {name: sha256_of(folder / name) for name in (TABLES, CODES)}
-        write_json(folder / "meta.json", {**_meta(codebooks), "sha256": sums})
+        write_json(folder / META, {**_meta(codebooks), "sha256": sums})
         seal(folder, sums)
 
 
@@ -318,29 +317,13 @@ def load_codebooks(path: Path, vectors: ChannelVectors | None) -> Codebooks:
         MissingFileError, CorruptFileError: nothing usable is there.
         StaleError: another format, other vectors, or the codes of another codebook.
     """
-    before = _written(path)
-    try:
-        return _load(path, vectors)
-    except (MissingFileError, CorruptFileError, StaleError):
-        time.sleep(BETWEEN_RENAMES_S)
-        if _written(path) == before:
-            raise
-    return load_codebooks(path, vectors)
-
-
-def _written(path: Path) -> tuple[int, int] | None:
-    """Tells one set of files at `path` from the next; None where there is none."""
-    try:
-        found = (path / "meta.json").stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns
+    return settled(path / META, lambda: _load(path, vectors))
 
 
 def _load(path: Path, vectors: ChannelVectors | None) -> Codebooks:
-    meta = read_json(path / "meta.json")
+    meta = read_json(path / META)
     if not isinstance(meta, dict):
-        raise CorruptFileError(f"{path / 'meta.json'} is no JSON object", hint="train the codebooks again")
+        raise CorruptFileError(f"{path / META} is no JSON object", hint="train the codebooks again")
     if meta.get("format") != FORMAT:
         raise StaleError(
             f"codebooks at {path.name} have format {meta.get('format')}, this version reads {FORMAT}",

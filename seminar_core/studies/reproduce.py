@@ -7,7 +7,6 @@ chosen by validation, never by test. Written out as JSON and as Markdown for the
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -16,7 +15,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from ..evaluation.metrics import METRICS, mean_metrics, ranking_metrics
 from ..evaluation.questions import Questions, ask
 from ..evaluation.ranks import Ranks
 from ..evaluation.result import Result, current_commit, read_ranks, read_result, write_ranks
-from ..files import read_json, read_lines
+from ..files import locked, read_json, read_lines
 from ..model.psu import PSU
 from ..progress import Progress, silent
 from ..runtime import machine_facts, resolve_device, set_threads
@@ -308,9 +307,9 @@ def alone(folder: Path) -> Iterator[None]:
     Raises:
         NotReadyError: another process does.
     """
-    with (folder / ".lock").open("w") as file:
+    with ExitStack() as holding:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            holding.enter_context(locked(folder / ".lock", wait=False))
         except BlockingIOError:
             raise NotReadyError(
                 f"another reproduce is measuring in {folder}", hint="wait for it, or give this one another --workspace"

@@ -9,11 +9,10 @@ weights by the last: `step-000000`, `best` and `last` are directories of their o
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -21,15 +20,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..errors import CorruptFileError, MissingFileError, NotReadyError, ShapeError, StaleError
-from ..files import as_os_error, atomic_directory, read_json, sha256_of, write_json
+from ..errors import CorruptFileError, MissingFileError, ShapeError, StaleError
+from ..files import as_os_error, atomic_directory, read_json, settled, sha256_of, write_json
 from ..sums import require_whole, seal
 
-T = TypeVar("T")
-
 WEIGHTS, MOMENTS, STATE = "weights.safetensors", "moments.safetensors", "state.json"
-TRIES, PAUSE_S = 20, 0.01
-"""How often a checkpoint is read that a training replaces meanwhile, and the pause before it is read again."""
 
 
 @dataclass(frozen=True)
@@ -113,40 +108,6 @@ def _generator_states() -> dict[str, Tensor]:
     return states
 
 
-def settled(path: Path, read: Callable[[], T]) -> T:
-    """What `read` finds in a checkpoint, all of one and the same: read again when a training replaced it meanwhile.
-
-    Replacing is two renames: between them the checkpoint is missing, and what was being read is removed after them.
-
-    Raises:
-        NotReadyError: it was replaced during every try.
-        MissingFileError, CorruptFileError: what `read` raises of a checkpoint that nobody replaces.
-    """
-    for tries in range(TRIES):
-        before = _state_text(path)
-        try:
-            found = read()
-        except (MissingFileError, CorruptFileError, OSError):
-            if before == _state_text(path) and (before is not None or tries):
-                raise
-        else:
-            if before == _state_text(path):
-                return found
-        time.sleep(PAUSE_S)
-    raise NotReadyError(
-        f"checkpoint {path} was replaced {TRIES} times while it was read",
-        hint="ask again once its training has ended, or train with a larger evaluate_every",
-    )
-
-
-def _state_text(path: Path) -> bytes | None:
-    """What tells a checkpoint from the next one of its name: step, seconds and sums; None where there is none."""
-    try:
-        return (path / STATE).read_bytes()
-    except OSError:
-        return None
-
-
 def read_state(path: Path) -> dict[str, Any]:
     """The checkpoint's JSON part, its tensors checked against their recorded sums.
 
@@ -155,7 +116,7 @@ def read_state(path: Path) -> dict[str, Any]:
         CorruptFileError: a part is missing, cut short or was changed since.
         NotReadyError: it was replaced again and again.
     """
-    return settled(path, lambda: _read_state(path))
+    return settled(path / STATE, lambda: _read_state(path))
 
 
 def _read_state(path: Path) -> dict[str, Any]:
@@ -187,7 +148,7 @@ def weights_sum(path: Path) -> str:
         MissingFileError: there is no such checkpoint.
         CorruptFileError: its state is not one.
     """
-    state = settled(path, lambda: read_json(path / STATE))
+    state = settled(path / STATE, lambda: read_json(path / STATE))
     try:
         return str(state["sha256"][WEIGHTS])
     except (KeyError, TypeError) as error:
@@ -227,7 +188,7 @@ def load_weights(path: Path, model: nn.Module, fingerprint: Fingerprint) -> dict
         CorruptFileError: changed or cut short.
         MissingFileError, NotReadyError: it is not there, or was replaced again and again.
     """
-    state, weights = settled(path, lambda: (_read_state(path), read_tensors(path / WEIGHTS)))
+    state, weights = settled(path / STATE, lambda: (_read_state(path), read_tensors(path / WEIGHTS)))
     check_fingerprint(path, state["fingerprint"], fingerprint)
     put_weights(weights, model, path.name)
     return state

@@ -8,7 +8,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from seminar_core import sums
+from seminar_core import files, sums
 from seminar_core.errors import CorruptFileError, MissingFileError, NotReadyError, ShapeError, StaleError
 from seminar_core.files import sha256_of
 from seminar_core.training import checkpoint
@@ -136,14 +136,14 @@ def test_a_checkpoint_that_is_replaced_while_it_is_read_is_read_again(saved, mon
 def test_a_checkpoint_is_there_again_after_the_moment_in_which_it_is_replaced(saved, monkeypatch):
     path, _ = saved
     away = path.rename(path.with_name("away"))
-    monkeypatch.setattr(checkpoint.time, "sleep", lambda seconds: away.is_dir() and away.rename(path))
+    monkeypatch.setattr(files.time, "sleep", lambda seconds: away.is_dir() and away.rename(path))
     assert load_weights(path, layer(), FINGERPRINT)["counters"] == {"step": 3}
 
 
 def test_a_checkpoint_that_is_replaced_all_the_time_is_not_read_for_ever(saved, monkeypatch):
     path, model = saved
-    monkeypatch.setattr(checkpoint, "_state_text", lambda path: object())
-    monkeypatch.setattr(checkpoint.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(files, "_content", lambda path: object())
+    monkeypatch.setattr(files.time, "sleep", lambda seconds: None)
     with pytest.raises(NotReadyError, match="replaced 20 times while it was read"):
         load_weights(path, model, FINGERPRINT)
 
